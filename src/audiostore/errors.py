@@ -1,0 +1,216 @@
+"""What can go wrong, as one tree of facts.
+
+    AudioStoreError
+    ├── NotFound             (FileNotFoundError)   no such file for this owner
+    ├── AlreadyExists        (FileExistsError)     the key or the idempotency key is taken
+    ├── InvalidKey           (ValueError)          not a portable key, or an id that can't be part of one
+    ├── PermissionDenied     (PermissionError)     the disk or the server refuses us
+    ├── QuotaExceeded                              the owner's bytes or files are used up
+    ├── FileTooLarge         (ValueError)          one file over its own limit
+    ├── UnsupportedAudio     (ValueError)          refused for what it is; ``code`` tells why
+    ├── ChecksumMismatch     (ValueError)          the bytes are not the ones that were recorded
+    ├── ReservationExpired                         finished too late; nothing is kept or charged
+    ├── LinkInvalid          (ValueError)          a signed link that was not made by us, or not for this
+    │   └── LinkExpired                            a genuine link, too late
+    ├── StorageFull          (OSError)             no space left where bytes are kept
+    ├── Unavailable          (ConnectionError)     the outcome is unknown: look before you repeat
+    ├── NotSupported                               this part can't do that
+    └── ConfigurationError   (ValueError)          settings that are missing or contradict each other
+
+Each error carries its facts as attributes, survives ``pickle`` (task queues, process pools), and says in
+``retryable`` whether the very same call may simply be made again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class AudioStoreError(Exception):
+    """The root of everything this library raises on purpose."""
+
+    retryable: bool = False
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.__dict__.update(facts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[AudioStoreError], args: tuple[Any, ...], facts: dict[str, Any]) -> AudioStoreError:
+    # The constructors take facts, not messages, so unpickling goes round them.
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
+
+
+class NotFound(AudioStoreError, FileNotFoundError):
+    """No such file, object or reservation, or it belongs to someone else (the two are not told apart)."""
+
+    what: str
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"not found: {what}", what=what)
+
+
+class AlreadyExists(AudioStoreError, FileExistsError):
+    """The place is taken.
+
+    ``reason`` is ``"key"`` (bytes or a record live under that key) or ``"idempotency"`` (the idempotency key
+    was used for a different request).
+    """
+
+    what: str
+    reason: str
+
+    def __init__(self, what: str, *, reason: str = "key") -> None:
+        told = {"key": "already exists", "idempotency": "the idempotency key was used for another request"}
+        super().__init__(f"{told.get(reason, reason)}: {what}", what=what, reason=reason)
+
+
+class InvalidKey(AudioStoreError, ValueError):
+    """Not a portable key; ``key`` is what was given, ``reason`` what is wrong with it."""
+
+    key: str
+    reason: str
+
+    def __init__(self, key: str, reason: str) -> None:
+        shown = key if len(key) <= 80 else key[:77] + "..."
+        super().__init__(f"invalid key {shown!r}: {reason}", key=key, reason=reason)
+
+
+class PermissionDenied(AudioStoreError, PermissionError):
+    """The disk or the server refuses; nothing was changed."""
+
+    what: str
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"permission denied: {what}", what=what)
+
+
+class QuotaExceeded(AudioStoreError):
+    """The owner has no room; nothing was stored.
+
+    ``kind`` is ``"bytes"``, ``"files"`` or ``"unset"`` (a policy that has no number for this owner refuses).
+    ``limit``, ``used``, ``reserved`` and ``needed`` are bytes, or files for ``kind="files"``.
+    """
+
+    owner: str
+    kind: str
+    limit: int | None
+    used: int
+    reserved: int
+    needed: int
+
+    def __init__(  # noqa: PLR0913 - facts, all by keyword
+        self, owner: str, *, kind: str = "bytes", limit: int | None, used: int = 0, reserved: int = 0, needed: int = 0
+    ) -> None:
+        if kind == "unset":
+            message = f"no quota is set for owner {owner!r}"
+        else:
+            message = f"quota of {limit} {kind} exceeded for owner {owner!r}: {used} used, {reserved} reserved, {needed} needed"
+        super().__init__(message, owner=owner, kind=kind, limit=limit, used=used, reserved=reserved, needed=needed)
+
+
+class FileTooLarge(AudioStoreError, ValueError):
+    """One file is over the limit for one file; ``limit`` in bytes, ``size`` the bytes seen until then."""
+
+    limit: int
+    size: int
+
+    def __init__(self, *, limit: int, size: int) -> None:
+        super().__init__(f"file too large: more than the {limit} bytes allowed for one file", limit=limit, size=size)
+
+
+class UnsupportedAudio(AudioStoreError, ValueError):
+    """Refused for what it is. ``code`` is a stable word: ``empty``, ``type`` or one of a processor's own."""
+
+    code: str
+    detail: str
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"unsupported audio ({code}){': ' + detail if detail else ''}", code=code, detail=detail)
+
+
+class ChecksumMismatch(AudioStoreError, ValueError):
+    """The bytes are not the ones that were recorded; ``expected`` and ``actual`` are sha256 hex digests or sizes."""
+
+    what: str
+    expected: str
+    actual: str
+
+    def __init__(self, what: str, *, expected: str, actual: str) -> None:
+        super().__init__(
+            f"checksum mismatch for {what}: expected {expected}, got {actual}",
+            what=what,
+            expected=expected,
+            actual=actual,
+        )
+
+
+class ReservationExpired(AudioStoreError):
+    """The reservation ran out, or was released, before it was committed. Nothing is kept or charged."""
+
+    reservation: str
+
+    def __init__(self, reservation: str) -> None:
+        super().__init__(f"reservation {reservation} expired", reservation=reservation)
+
+
+class LinkInvalid(AudioStoreError, ValueError):
+    """A signed link that we did not make, or not for this use. The message never repeats the token."""
+
+    reason: str
+
+    def __init__(self, reason: str = "bad signature") -> None:
+        super().__init__(f"invalid link: {reason}", reason=reason)
+
+
+class LinkExpired(LinkInvalid):
+    """A genuine link whose time is over; ``expired_at`` is a POSIX time in seconds."""
+
+    expired_at: float
+
+    def __init__(self, expired_at: float) -> None:
+        super().__init__("expired")
+        self.expired_at = expired_at
+
+
+class StorageFull(AudioStoreError, OSError):
+    """No space left where the bytes are kept; nothing was stored. ``needed`` and ``free`` in bytes, when known."""
+
+    where: str
+    needed: int | None
+    free: int | None
+
+    def __init__(self, where: str, *, needed: int | None = None, free: int | None = None) -> None:
+        super().__init__(f"no space left in {where}", where=where, needed=needed, free=free)
+
+
+class Unavailable(AudioStoreError, ConnectionError):
+    """Storage or catalog could not be reached, or broke off: **the outcome is unknown**.
+
+    ``retryable`` is true when the same call may be made again without harm.
+    """
+
+    what: str
+
+    def __init__(self, what: str, *, retryable: bool = False) -> None:
+        super().__init__(f"unavailable: {what}", what=what, retryable=retryable)
+
+
+class NotSupported(AudioStoreError):
+    """This part can't do that; ``operation`` and ``part`` say which."""
+
+    operation: str
+    part: str
+
+    def __init__(self, operation: str, part: str) -> None:
+        super().__init__(f"{part} does not support {operation}", operation=operation, part=part)
+
+
+class ConfigurationError(AudioStoreError, ValueError):
+    """Settings that are missing or contradict each other; the message names the setting."""

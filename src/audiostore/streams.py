@@ -1,0 +1,137 @@
+"""Bytes on their way out: a stream that closes what is behind it, and a seekable file made of ranged reads."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from audiostore.errors import Unavailable
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Self
+
+CHUNK = 256 * 1024
+"""Bytes per chunk. Below 64 KiB the calls cost more than the copying; above 1 MiB only memory grows."""
+
+
+class ByteStream(Iterator[bytes]):
+    """An iterator of byte chunks, ``length`` bytes in all. Closed at its end, by ``close()``, by ``with``, or when dropped."""
+
+    def __init__(self, chunks: Iterator[bytes], length: int, close: Callable[[], None] = lambda: None) -> None:
+        self.length = length
+        self._chunks = chunks
+        self._close: Callable[[], None] | None = close
+
+    def __next__(self) -> bytes:
+        if self._close is None:
+            raise StopIteration
+        try:
+            return next(self._chunks)
+        except BaseException:  # StopIteration included: the end closes too
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file or connection behind the stream; safe to call twice."""
+        close, self._close = self._close, None
+        if close is not None:
+            close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_close", None) is not None:
+            self.close()
+
+
+def read_range(file: io.BufferedIOBase | io.RawIOBase, start: int, end: int) -> ByteStream:
+    """Stream bytes ``start`` to ``end`` (exclusive) of an open binary file, which is closed with the stream.
+
+    Raises (while streaming):
+        Unavailable: the file ended before ``end``, so somebody cut it meanwhile.
+    """
+
+    def chunks() -> Iterator[bytes]:
+        file.seek(start)
+        left = end - start
+        while left:
+            chunk = file.read(min(CHUNK, left))
+            if not chunk:
+                raise Unavailable(f"the object ended {left} bytes early")
+            left -= len(chunk)
+            yield chunk
+
+    return ByteStream(chunks(), max(0, end - start), file.close)
+
+
+class SeekableFile(io.RawIOBase):
+    """A read-only, seekable file over ranged reads: forward reads share one stream, a seek opens another.
+
+    Wrap it in ``io.BufferedReader`` for small reads; ``AudioStore.open`` does.
+    """
+
+    def __init__(self, read: Callable[[int, int], ByteStream], size: int, name: str = "") -> None:
+        super().__init__()
+        self.name = name
+        self._read = read
+        self._size = size
+        self._position = 0
+        self._stream: ByteStream | None = None
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        position = base + offset
+        if position < 0:
+            raise ValueError(f"negative seek position {position}")
+        ahead = position - self._position
+        if 0 <= ahead <= len(self._rest):
+            self._rest = self._rest[ahead:]
+        elif ahead:
+            self._drop()
+        self._position = position
+        return position
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        target = memoryview(buffer).cast("B")
+        if self._position >= self._size or not target:
+            return 0
+        if not self._rest:
+            if self._stream is None:
+                self._stream = self._read(self._position, self._size)
+            self._rest = memoryview(next(self._stream, b""))
+        count = min(len(target), len(self._rest))
+        target[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        self._position += count
+        return count
+
+    def close(self) -> None:
+        self._drop()
+        super().close()
+
+    def _drop(self) -> None:
+        self._rest = memoryview(b"")
+        stream, self._stream = getattr(self, "_stream", None), None
+        if stream is not None:
+            stream.close()
