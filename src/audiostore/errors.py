@@ -23,6 +23,7 @@ Each error carries its facts as attributes, survives ``pickle`` (task queues, pr
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 
@@ -78,8 +79,7 @@ class InvalidKey(AudioStoreError, ValueError):
     reason: str
 
     def __init__(self, key: str, reason: str) -> None:
-        shown = key if len(key) <= 80 else key[:77] + "..."
-        super().__init__(f"invalid key {shown!r}: {reason}", key=key, reason=reason)
+        super().__init__(f"invalid key {key[:80]!r}: {reason}", key=key, reason=reason)
 
 
 class PermissionDenied(AudioStoreError, PermissionError):
@@ -105,13 +105,14 @@ class QuotaExceeded(AudioStoreError):
     reserved: int
     needed: int
 
-    def __init__(  # noqa: PLR0913 - facts, all by keyword
+    def __init__(
         self, owner: str, *, kind: str = "bytes", limit: int | None, used: int = 0, reserved: int = 0, needed: int = 0
     ) -> None:
         if kind == "unset":
             message = f"no quota is set for owner {owner!r}"
         else:
-            message = f"quota of {limit} {kind} exceeded for owner {owner!r}: {used} used, {reserved} reserved, {needed} needed"
+            counts = f"{used} used, {reserved} reserved, {needed} needed"
+            message = f"quota of {limit} {kind} exceeded for owner {owner!r}: {counts}"
         super().__init__(message, owner=owner, kind=kind, limit=limit, used=used, reserved=reserved, needed=needed)
 
 
@@ -214,3 +215,18 @@ class NotSupported(AudioStoreError):
 
 class ConfigurationError(AudioStoreError, ValueError):
     """Settings that are missing or contradict each other; the message names the setting."""
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP})
+
+
+def from_os_error(error: OSError, what: str) -> AudioStoreError:
+    """Translate what the operating system says, in the one place where that is done."""
+    if error.errno in _FULL:
+        return StorageFull(what)
+    if error.errno in _DENIED:
+        return PermissionDenied(what)
+    if error.errno == errno.ENOENT:
+        return NotFound(what)
+    return Unavailable(f"{what} ({error.strerror or type(error).__name__})", retryable=True)

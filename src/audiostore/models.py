@@ -53,6 +53,10 @@ class Place:
         return cls(_place_id("project", project), _place_id("chapter", chapter), _place_id("section", section))
 
 
+ANYWHERE: Final = Place()
+"""No place in particular: as a filter, it does not restrict."""
+
+
 def _place_id(name: str, value: PlaceId) -> str | None:
     if value is None:
         return None
@@ -141,7 +145,7 @@ class Upload:
 class Limits:
     """What an owner may keep. ``None`` is unlimited, 0 is nothing.
 
-    ``total`` and ``per_file`` are bytes, ``files`` a count, ``types`` media types such as ``audio/mpeg`` or ``audio/*``.
+    ``total`` and ``per_file`` are bytes, ``files`` a count, ``types`` media types: ``audio/mpeg``, ``audio/*``.
     """
 
     total: int | None = None
@@ -179,17 +183,29 @@ def allows(types: frozenset[str], content_type: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Override:
-    """One owner's own numbers, above every policy, until ``until`` (``None``: for good). Fields not given are the policy's."""
+    """One owner's own numbers, above every policy, until ``until`` (``None``: for good).
 
-    total: int | None | Unset = UNSET
-    per_file: int | None | Unset = UNSET
-    files: int | None | Unset = UNSET
+    Fields that are not given are the policy's.
+    """
+
+    total: int | Unset | None = UNSET
+    per_file: int | Unset | None = UNSET
+    files: int | Unset | None = UNSET
     until: datetime | None = None
 
     def over(self, limits: Limits) -> Limits:
         """Give *limits* with this override's numbers in place of theirs."""
         given = {name: getattr(self, name) for name in ("total", "per_file", "files")}
         return replace(limits, **{name: value for name, value in given.items() if value is not UNSET})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """An owner's limits in force, and where they come from: the policy's, under the override's (each may be None)."""
+
+    limits: Limits
+    policy: Limits | None
+    override: Override | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,3 +363,29 @@ class Drift:
     key: Key | None = None
     ledger: int | None = None
     truth: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReport:
+    """What an audit found: ``ok`` when ledger, records and bytes agree. ``files`` and ``objects`` were compared."""
+
+    drift: tuple[Drift, ...]
+    files: int
+    objects: int
+
+    @property
+    def ok(self) -> bool:
+        return not self.drift
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepReport:
+    """What a sweep did: reservations ``expired``, objects ``erased`` or ``postponed``, folders of dead processes
+    (``staging``) removed, and ``orphans`` queued for removal.
+    """
+
+    expired: int = 0
+    erased: int = 0
+    postponed: int = 0
+    staging: int = 0
+    orphans: int = 0

@@ -18,6 +18,7 @@ from typing import Protocol, TypeAlias
 
 from audiostore.keys import Key
 from audiostore.models import (
+    ANYWHERE,
     AudioFile,
     Drift,
     Limits,
@@ -106,11 +107,11 @@ class Backend(Protocol):
         ...
 
     def copy(self, source: Key, target: Key) -> ObjectStat:
-        """Copy within the backend, without the bytes passing through here where it can be helped. As ``write`` otherwise."""
+        """Copy within the backend, without the bytes passing through here if possible. As ``write`` otherwise."""
         ...
 
     def move(self, source: Key, target: Key) -> ObjectStat:
-        """Rename within the backend; at every moment at least one of the two keys has the bytes. As ``write`` otherwise."""
+        """Rename within the backend; at every moment at least one key has the bytes. As ``write`` otherwise."""
         ...
 
     def sign(
@@ -125,7 +126,7 @@ class Backend(Protocol):
     def sign_upload(
         self, key: Key, *, size: int, content_type: str, expires: timedelta, reservation: str
     ) -> UploadGrant:
-        """Let a browser send one object straight to the backend. Raises NotSupported where ``capabilities.signs`` is false."""
+        """Let a browser send one object straight to the backend. Raises NotSupported like ``sign``."""
         ...
 
     def close(self) -> None: ...
@@ -136,7 +137,9 @@ class Request:
     """What a reservation asks for. ``limits`` are the policy's (``None``: the catalog's own numbers).
 
     ``id`` becomes the id of the reservation, and of the file unless it ``replaces`` one. ``size`` in bytes.
-    ``hold`` is how long the caller counts as alive without a word from it.
+    ``hold`` is how long the caller counts as alive without a word from it. ``instead_of`` is a pending reservation of
+    the owner whose room and ``file_id`` this one takes over: it is released in the same decision (ReservationExpired
+    if it is not pending).
     """
 
     id: str
@@ -154,6 +157,7 @@ class Request:
     metadata: Mapping[str, object]
     replaces: str | None = None
     idempotency_key: str | None = None
+    instead_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,8 +221,11 @@ class Catalog(Protocol):
         """
         ...
 
-    def release(self, reservation: str) -> Sequence[Removal]:
-        """Give the room back and queue the key for removal; nothing to do (and ``()``) if it is not pending."""
+    def release(self, reservation: str, *, erase: bool = True) -> Sequence[Removal]:
+        """Give the room back and queue the key for removal; nothing to do (and ``()``) if it is not pending.
+
+        Without *erase* the key is not queued: what lies under it is not ours.
+        """
         ...
 
     def reservation(self, reservation: str) -> Reservation:
@@ -230,7 +237,7 @@ class Catalog(Protocol):
         ...
 
     def expire(self, limit: int) -> int:
-        """Expire up to *limit* overdue reservations (their keys are queued), forget finished ones after 7 days; how many."""
+        """Expire up to *limit* overdue reservations, queue their keys; how many. Forgets finished ones after 7 days."""
         ...
 
     def hide(self, owner: str, files: Sequence[str]) -> Sequence[Removal]:
@@ -268,8 +275,8 @@ class Catalog(Protocol):
         """Put a record at another place of a book; no byte moves. Raises NotFound."""
         ...
 
-    def find(self, file: str) -> AudioFile:
-        """The visible record with this id, whoever owns it. Raises NotFound."""
+    def find(self, files: Sequence[str]) -> Sequence[AudioFile]:
+        """The visible records with these ids, whoever owns them, in no order; missing ones are left out."""
         ...
 
     def find_key(self, key: Key, *, backend: str | None = None) -> AudioFile:
@@ -279,10 +286,10 @@ class Catalog(Protocol):
     def list(
         self,
         owner: str | None,
-        place: Place = Place(),
+        place: Place = ANYWHERE,
         *,
         after: str | None = None,
-        limit: int = 500,  # noqa: B008 - frozen
+        limit: int = 500,
     ) -> Sequence[AudioFile]:
         """One page of visible records in order of id, those after id *after*.
 

@@ -8,13 +8,10 @@ from typing import TypeAlias
 Size: TypeAlias = int | str
 """An int of bytes, or text such as ``"500 MB"``, ``"1.5gb"``, ``"100mb"``, ``"512"``."""
 
+_POWERS = {"": 0, "b": 0, "byte": 0, "bytes": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _UNITS = {
-    unit: 1024**power
-    for power, letter in enumerate(" kmgtp")
-    if letter != " "
-    for unit in (letter, f"{letter}b", f"{letter}ib")
+    unit + ending: 1024**power for unit, power in _POWERS.items() for ending in (("", "b", "ib") if power else ("",))
 }
-_UNITS |= {"": 1, "b": 1, "byte": 1, "bytes": 1}
 _WRITTEN = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([a-z]{0,5})")
 
 

@@ -6,19 +6,22 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from audiostore.errors import Unavailable
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer, Self
+    from typing_extensions import Buffer
 
 CHUNK = 256 * 1024
 """Bytes per chunk. Below 64 KiB the calls cost more than the copying; above 1 MiB only memory grows."""
 
 
 class ByteStream(Iterator[bytes]):
-    """An iterator of byte chunks, ``length`` bytes in all. Closed at its end, by ``close()``, by ``with``, or when dropped."""
+    """An iterator of byte chunks, ``length`` bytes in all.
+
+    It lets go of what is behind it at its end, by ``close()``, by ``with``, or when dropped.
+    """
 
     def __init__(self, chunks: Iterator[bytes], length: int, close: Callable[[], None] = lambda: None) -> None:
         self.length = length
@@ -51,6 +54,22 @@ class ByteStream(Iterator[bytes]):
     def __del__(self) -> None:
         if getattr(self, "_close", None) is not None:
             self.close()
+
+
+def clamp_range(start: int, end: int | None, size: int) -> tuple[int, int]:
+    """Give the range of an object of *size* bytes that *start* and *end* (exclusive; ``None``: the end) stand for.
+
+    >>> clamp_range(2, None, 10), clamp_range(0, 99, 10), clamp_range(12, None, 10)
+    ((2, 10), (0, 10), (10, 10))
+
+    Raises:
+        ValueError: a negative number; what that would mean is for HTTP to say, not for a backend.
+
+    """
+    if start < 0 or (end is not None and end < 0):
+        raise ValueError(f"a range can't be negative: {start} to {end}")
+    start = min(start, size)
+    return start, size if end is None else max(start, min(end, size))
 
 
 def read_range(file: io.BufferedIOBase | io.RawIOBase, start: int, end: int) -> ByteStream:

@@ -1,0 +1,134 @@
+"""The pages are tests: every Python and console block of the README, the docs and the docstrings runs.
+
+Each page starts with no names and in an empty folder that holds one recording, ``take.wav``; its blocks follow one
+another. In a console block a line ``$ …`` is a command; what stands below it is what it must print, ``...`` for
+anything.
+"""
+
+from __future__ import annotations
+
+import doctest
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sybil import Example, Sybil
+from sybil.integration.pytest import SybilItem, pytest_integration
+from sybil.parsers.doctest import DocTestParser
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+
+ROOT = Path(__file__).parent
+TAKE = ROOT / "examples" / "shared" / "take.wav"
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def enter(page: dict[str, Any]) -> None:
+    folder = tempfile.mkdtemp(prefix="audiostore-page-")
+    shutil.copy(TAKE, folder)
+    page["_page"] = {"before": Path.cwd(), "folder": folder, "exports": ""}
+    os.chdir(folder)
+
+
+def enter_with_store(page: dict[str, Any]) -> None:
+    """The facade's examples would be long if each made a store and put something into it first."""
+    from audiostore import AudioStore
+
+    enter(page)
+    page["store"] = AudioStore.local("uploads")
+    page["take"] = page["store"].put("take.wav", owner="alice", project="p1", chapter=1, section=2)
+
+
+def leave(page: dict[str, Any]) -> None:
+    if store := page.get("store"):
+        close = getattr(store, "close", None)
+        if callable(close):
+            close()
+    os.chdir(page["_page"]["before"])
+    shutil.rmtree(page["_page"]["folder"])
+
+
+def run_console(example: Example) -> str | None:
+    """Run the commands of one block and compare what they print; ``export`` lasts until the end of the page."""
+    state = example.namespace["_page"]
+    for command, expected in _commands(example.parsed):
+        if command.startswith("export "):
+            state["exports"] += command + "\n"
+            continue
+        ran = subprocess.run(
+            ["bash", "-c", state["exports"] + command],
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        printed = ran.stdout + ran.stderr
+        if ran.returncode or not _agree(expected, printed):
+            return (
+                f"$ {command}\nexit code {ran.returncode}, printed:\n{printed}\nexpected:\n{expected or '(anything)'}"
+            )
+    return None
+
+
+def _commands(block: str) -> Iterator[tuple[str, str]]:
+    command: str | None = None
+    expected = ""
+    for line in block.splitlines(keepends=True):
+        if line.startswith("$ "):
+            if command is not None:
+                yield command, expected
+            command, expected = line[2:].strip(), ""
+        elif command is not None and command.endswith("\\"):
+            command += "\n" + line.strip()
+        else:
+            expected += line
+    if command is None:
+        raise ValueError("a console block without a command")
+    yield command, expected
+
+
+def _agree(expected: str, printed: str) -> bool:
+    return not expected.strip() or doctest.OutputChecker().check_output(expected, printed, FLAGS)
+
+
+def _environment() -> dict[str, str]:
+    # The commands of this very environment, and no settings but the page's own.
+    kept = {name: value for name, value in os.environ.items() if name in {"HOME", "LANG", "TMPDIR"}}  # noqa: TID251
+    tracing = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}  # noqa: TID251
+    folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])  # noqa: TID251
+    return kept | tracing | {"PATH": folders, "PYTHONWARNINGS": "error"}
+
+
+_pages = Sybil(
+    parsers=[PythonCodeBlockParser(doctest_optionflags=FLAGS), CodeBlockParser("console", run_console)],
+    patterns=["*.md"],
+    setup=enter,
+    teardown=leave,
+)
+_docstrings = Sybil(
+    parsers=[DocTestParser(FLAGS)], path="src", patterns=["*.py"], excludes=["store/*.py"], setup=enter, teardown=leave
+)
+_facade = Sybil(
+    parsers=[DocTestParser(FLAGS)], path="src", patterns=["store/*.py"], setup=enter_with_store, teardown=leave
+)
+_collect = pytest_integration(_pages, _docstrings, _facade)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    within = file_path.relative_to(ROOT).parts if file_path.is_relative_to(ROOT) else ()
+    if within[:1] in {("src",), ("docs",)} or within == ("README.md",):
+        return _collect(file_path, parent)
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The blocks of a page build on one another, so one worker runs them all.
+    for item in items:
+        if isinstance(item, SybilItem):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))

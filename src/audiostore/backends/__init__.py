@@ -1,0 +1,1 @@
+"""Where the bytes live: interchangeable backends, blind to one another."""

@@ -1,0 +1,95 @@
+"""Bytes to the client: whole or in part, with what a browser must know to play, keep or save them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+from audiostore.errors import ChecksumMismatch, NotFound
+from audiostore.models import AudioFile
+from audiostore.serving.conditions import Validators, byte_range
+from audiostore.serving.replies import Reply, refusal, reply
+from audiostore.signing import Link, shorten
+from audiostore.store import AudioStore
+from audiostore.streams import ByteStream
+
+_SOUND: Final = re.compile(r"audio/[A-Za-z0-9!#$&^_.+-]{1,120}(?:[ \t]*;[ -~]{0,120})?")
+# Chrome's recorder says video/webm even without a picture; none of these can hold a script.
+_HARMLESS: Final = frozenset({"video/webm", "video/mp4", "video/ogg", "video/x-matroska", "application/ogg"})
+# Control codes, path separators, and marks that make "exe.3pm" read as "mp3.exe" or break a line.
+_NEVER_IN_A_NAME: Final = re.compile("[\x00-\x1f\x7f-\x9f/\\\\\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_NOT_IN_A_QUOTED_NAME: Final = re.compile(r'[^ -~]|["%]')
+
+
+def download(store: AudioStore, link: Link, method: str, headers: Mapping[str, str]) -> Reply:
+    """Answer GET and HEAD for a verified link; *headers* by lower-case name.
+
+    The catalog is asked each time, so deleting a file ends its links.
+
+    Raises:
+        NotFound: deleted, hidden, or in a backend that the store has not got any more.
+        ChecksumMismatch: the object is not as long as its record. Unavailable: as the parts raise it.
+    """
+    backend = store.backends.get(link.backend)
+    if backend is None:
+        raise NotFound(link.key)
+    file = store.catalog.find_key(link.key, backend=link.backend)
+    validators = Validators(_etag(file), file.created_at)
+    known = {
+        "ETag": validators.etag,
+        "Last-Modified": validators.last_modified,
+        "Cache-Control": store.cache_control,
+        "Accept-Ranges": "bytes",
+    }
+    if status := validators.failed(headers):
+        return reply(status, known) if status == 304 else refusal(status, "precondition failed")  # noqa: PLR2004
+    facts = known | _description(file, link)
+    if method == "HEAD":
+        backend.stat(link.key)
+        return reply(200, facts | {"Content-Length": str(file.size)})
+    asked = byte_range(headers.get("range"), file.size) if validators.allow_range(headers.get("if-range")) else None
+    if asked is None:
+        return reply(200, facts | {"Content-Length": str(file.size)}, _read(store, file, range(file.size)))
+    if not asked:
+        return refusal(416, "no such range", {"Content-Range": f"bytes */{file.size}", "Accept-Ranges": "bytes"})
+    part = {"Content-Length": str(len(asked)), "Content-Range": f"bytes {asked[0]}-{asked[-1]}/{file.size}"}
+    return reply(206, facts | part, _read(store, file, asked))
+
+
+def _read(store: AudioStore, file: AudioFile, asked: range) -> ByteStream:
+    stream = store.backends[file.backend].read(file.key, asked.start, asked.stop)
+    if stream.length != len(asked):
+        # A promised length that does not come would hang the client, or be cached as a whole.
+        stream.close()
+        raise ChecksumMismatch(file.key, expected=f"{len(asked)} bytes", actual=f"{stream.length} bytes")
+    return stream
+
+
+def _etag(file: AudioFile) -> str:
+    # Keys are immutable, so where the bytes are says as much as their digest does.
+    return f'"{file.sha256 or hashlib.sha256(f"{file.backend}/{file.key}".encode()).hexdigest()}"'
+
+
+def _description(file: AudioFile, link: Link) -> dict[str, str]:
+    sound = _SOUND.fullmatch(file.content_type) is not None
+    kept = sound or file.content_type in _HARMLESS
+    inline = sound and link.download_as is None
+    return {
+        "Content-Type": file.content_type if kept else "application/octet-stream",
+        "Content-Disposition": disposition("inline" if inline else "attachment", link.download_as or file.filename),
+    }
+
+
+def disposition(kind: str, filename: str) -> str:
+    """A ``Content-Disposition`` with *filename* in any language (RFC 6266): pure ASCII, one line, 255 bytes of name.
+
+    >>> print(disposition("inline", "Capítulo 1.mp3"))
+    inline; filename="Cap_tulo 1.mp3"; filename*=UTF-8''Cap%C3%ADtulo%201.mp3
+    """
+    name = shorten(_NEVER_IN_A_NAME.sub("_", filename)) or "audio"
+    plain = _NOT_IN_A_QUOTED_NAME.sub("_", name)
+    fallback = f'{kind}; filename="{plain}"'
+    return fallback if plain == name else f"{fallback}; filename*=UTF-8''{quote(name, safe='!#$&+-.^_`|~')}"

@@ -1,0 +1,235 @@
+"""From the environment to parts, through one door: nothing else in the library reads ``os.environ``."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from audiostore.errors import ConfigurationError, from_os_error
+from audiostore.models import Limits
+from audiostore.quota import FixedQuota, TieredQuota
+from audiostore.sizes import parse_size
+
+if TYPE_CHECKING:
+    from audiostore.backends.local import LocalBackend
+    from audiostore.catalogs.sqlite import SQLiteCatalog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """One environment variable: the docs' table is made of these."""
+
+    name: str
+    default: str | None
+    meaning: str
+    secret: bool = False
+
+
+VARIABLES = (
+    Variable(name="STORAGE_BACKEND", default="local", meaning="Where new files go: `local` or `supabase`."),
+    Variable(name="UPLOAD_FOLDER", default="uploads", meaning="The folder of the local backend, catalog included."),
+    Variable(name="EXPORT_FOLDER", default="exports", meaning="The folder for exported books."),
+    Variable(
+        name="MAX_UPLOAD_SIZE",
+        default=None,
+        meaning="The largest request the app takes, e.g. `100mb`; never below `MAX_FILE_SIZE_MB` if both are set.",
+    ),
+    Variable(name="MAX_FILE_SIZE_MB", default="50", meaning="The largest file, in MB of 1024 x 1024 bytes."),
+    Variable(name="FREE_USER_QUOTA_MB", default="500", meaning="What a free owner may keep, in MB; `unlimited` too."),
+    Variable(name="PAID_USER_QUOTA_MB", default="5000", meaning="What a paid owner may keep, in MB; `unlimited` too."),
+    Variable(name="SUPABASE_URL", default=None, meaning="The Supabase project, `https://….supabase.co`."),
+    Variable(name="SUPABASE_ANON_KEY", default=None, meaning="Its public key.", secret=True),
+    Variable(name="SUPABASE_SERVICE_KEY", default=None, meaning="Its service key; keep it on servers.", secret=True),
+    Variable(name="SUPABASE_BUCKET", default="audio-files", meaning="The private bucket that holds the files."),
+    Variable(name="DATABASE_URL", default=None, meaning="A Postgres of one's own for the catalog.", secret=True),
+    Variable(
+        name="AUDIOSTORE_SECRET",
+        default=None,
+        meaning="Signs the links that the app serves: 16 characters at least; several, oldest first, split by commas.",
+        secret=True,
+    ),
+    Variable(name="AUDIOSTORE_BASE_URL", default="/audio", meaning="Where the app serves those links."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The environment, parsed. Sizes are bytes; ``None`` is unlimited for limits and "not set" for the rest."""
+
+    storage_backend: str
+    upload_folder: Path
+    export_folder: Path
+    max_file_size: int | None
+    free_quota: int | None
+    paid_quota: int | None
+    supabase_url: str | None
+    supabase_anon_key: str | None = field(repr=False)
+    supabase_service_key: str | None = field(repr=False)
+    supabase_bucket: str
+    database_url: str | None = field(repr=False)
+    secret: tuple[str, ...] | None = field(repr=False)
+    base_url: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Parse *environ* (default: the process's own). An empty variable counts as not set.
+
+        Raises:
+            ConfigurationError: a variable that is missing, malformed or contradicts another; the message names it.
+
+        """
+        env = _Environment(os.environ if environ is None else environ)  # noqa: TID251 - the one door
+        backend = env.text("STORAGE_BACKEND").lower()
+        if backend not in ("local", "supabase"):
+            raise ConfigurationError(f"STORAGE_BACKEND must be local or supabase, not {backend!r}")
+        if backend == "supabase":
+            env.require("SUPABASE_URL", "SUPABASE_SERVICE_KEY", because="STORAGE_BACKEND=supabase")
+        return cls(
+            storage_backend=backend,
+            upload_folder=Path(env.text("UPLOAD_FOLDER")),
+            export_folder=Path(env.text("EXPORT_FOLDER")),
+            max_file_size=_max_file_size(env),
+            free_quota=env.megabytes("FREE_USER_QUOTA_MB"),
+            paid_quota=env.megabytes("PAID_USER_QUOTA_MB"),
+            supabase_url=env.url("SUPABASE_URL"),
+            supabase_anon_key=env.get("SUPABASE_ANON_KEY"),
+            supabase_service_key=env.get("SUPABASE_SERVICE_KEY"),
+            supabase_bucket=env.text("SUPABASE_BUCKET"),
+            database_url=env.get("DATABASE_URL"),
+            secret=env.secrets("AUDIOSTORE_SECRET"),
+            base_url=env.text("AUDIOSTORE_BASE_URL"),
+        )
+
+    def parts(self, *, tier_of: Callable[[str], str] | None = None) -> dict[str, Any]:
+        """Make the parts that ``AudioStore`` takes."""
+        if self.storage_backend == "supabase":
+            raise ConfigurationError("STORAGE_BACKEND=supabase: this version keeps files on the local disk only")
+        backend, catalog = local_parts(self.upload_folder)
+        return {
+            "backend": backend,
+            "catalog": catalog,
+            "quota": self.quota(tier_of),
+            "secret": list(self.secret) if self.secret else local_secret(self.upload_folder),
+            "base_url": self.base_url,
+        }
+
+    def quota(self, tier_of: Callable[[str], str] | None = None) -> FixedQuota | TieredQuota:
+        """Make the policy: everyone is free, unless *tier_of* says ``"paid"``."""
+        free = Limits(total=self.free_quota, per_file=self.max_file_size)
+        paid = Limits(total=self.paid_quota, per_file=self.max_file_size)
+        if tier_of is None:
+            return FixedQuota(free.total, per_file=free.per_file)
+        return TieredQuota(tier_of, {"free": free, "paid": paid})
+
+
+class _Environment:
+    """A mapping of text, read with the defaults of ``VARIABLES``; every complaint names its variable."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def get(self, name: str) -> str | None:
+        return (self._environ.get(name) or "").strip() or _DEFAULTS[name]
+
+    def is_set(self, name: str) -> bool:
+        return bool((self._environ.get(name) or "").strip())
+
+    def text(self, name: str) -> str:
+        value = self.get(name)
+        assert value is not None  # only asked for variables that have a default
+        return value
+
+    def require(self, *names: str, because: str) -> None:
+        if missing := [name for name in names if not self.is_set(name)]:
+            raise ConfigurationError(f"{because} needs {' and '.join(missing)}")
+
+    def size(self, name: str, unit: str = "") -> int | None:
+        value = self.get(name)
+        if value is None:
+            return None
+        try:
+            return parse_size(value if not unit or not value.replace(".", "", 1).isdigit() else f"{value} {unit}")
+        except ValueError as error:
+            raise ConfigurationError(f"{name} is no size: {value!r}") from error
+
+    def megabytes(self, name: str) -> int | None:
+        return None if self.text(name).lower() == "unlimited" else self.size(name, "MB")
+
+    def url(self, name: str) -> str | None:
+        value = self.get(name)
+        if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc):
+            raise ConfigurationError(f"{name} is no http(s) URL")
+        return value
+
+    def secrets(self, name: str) -> tuple[str, ...] | None:
+        value = self.get(name)
+        return None if value is None else tuple(each.strip() for each in value.split(",") if each.strip())
+
+
+_DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
+
+
+def _max_file_size(env: _Environment) -> int | None:
+    file, request = env.megabytes("MAX_FILE_SIZE_MB"), env.size("MAX_UPLOAD_SIZE")
+    if request is None or (file is not None and file <= request):
+        return file
+    if env.is_set("MAX_FILE_SIZE_MB"):
+        raise ConfigurationError("MAX_FILE_SIZE_MB is above MAX_UPLOAD_SIZE, so such a file could never be sent")
+    return request
+
+
+def local_parts(root: str | os.PathLike[str]) -> tuple[LocalBackend, SQLiteCatalog]:
+    """Make the embedded default: files below *root*, the catalog in ``root/.audiostore``."""
+    from audiostore.backends.local import LocalBackend
+    from audiostore.catalogs.sqlite import SQLiteCatalog
+
+    backend = LocalBackend(root)
+    return backend, SQLiteCatalog(_own_folder(root) / "catalog.sqlite3")
+
+
+def local_secret(root: str | os.PathLike[str]) -> str:
+    """Read the secret of the store in *root*, or make one, exclusively: of many processes, one makes it."""
+    path = _own_folder(root) / "secret"
+    try:
+        if not path.exists():
+            fresh = path.with_name(f"secret.{os.getpid()}.{secrets.token_hex(4)}")
+            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(fd, "w") as file:
+                file.write(secrets.token_urlsafe(32))
+                file.flush()
+                os.fsync(fd)
+            _publish_once(fresh, path)
+        secret = path.read_text()
+    except OSError as error:
+        raise from_os_error(error, str(path)) from error
+    if not secret:
+        raise ConfigurationError(f"the secret in {path} is empty; remove the file to have a new one made")
+    return secret
+
+
+def _publish_once(fresh: Path, path: Path) -> None:
+    try:
+        os.link(fresh, path)  # unlike a rename, it never takes another process's secret away
+    except FileExistsError:
+        pass
+    except OSError:
+        # No hard links here: O_EXCL still lets only one of us make it, though a reader may come too early once.
+        with path.open("x") as file:
+            path.chmod(0o600)
+            file.write(fresh.read_text())
+    finally:
+        fresh.unlink()
+
+
+def _own_folder(root: str | os.PathLike[str]) -> Path:
+    folder = Path(root) / ".audiostore"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise from_os_error(error, str(folder)) from error
+    return folder

@@ -1,0 +1,137 @@
+"""What a caller may hand to ``put``: told by shape, so that no framework needs to be imported."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import stat
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, TypeAlias, cast
+
+from audiostore.errors import NotFound, from_os_error
+
+
+class Readable(Protocol):
+    """Any binary file object: ``BytesIO``, an open file, ``SpooledTemporaryFile``, a request's body stream."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | Readable | Iterable[bytes] | Any
+"""Bytes, a path (a ``str`` **is** a path), a binary file object, an iterable of bytes, a Werkzeug ``FileStorage``
+or a Starlette ``UploadFile``. (``Any`` is there because frameworks' objects are told by shape.)"""
+
+BLOCK = 1024 * 1024
+"""Bytes read at a time. Larger blocks only cost memory: hashing and writing are already the bounds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A source that is being read: ``readinto`` or ``blocks`` gives the bytes; ``size`` if it is known before."""
+
+    blocks: Iterator[bytes | memoryview]
+    filename: str | None = None
+    size: int | None = None
+    path: Path | None = None
+
+
+@contextmanager
+def opened(source: Source) -> Generator[Opened]:
+    """Read *source* from where it stands.
+
+    A file object of the caller is neither closed nor left elsewhere: if it can seek, it is put back.
+
+    Raises:
+        TypeError: no kind of source, or one that gives text, or one that must be awaited.
+        NotFound, PermissionDenied: a path that can't be read. ValueError: a path to something that is no file.
+
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        view = memoryview(cast("bytes", source)).cast("B")
+        yield Opened(blocks=_slices(view), size=len(view))
+    elif isinstance(source, str | os.PathLike):
+        path = Path(cast("str | os.PathLike[str]", source))
+        with _open_path(path) as file:
+            yield Opened(blocks=_blocks(file), filename=path.name, size=os.fstat(file.fileno()).st_size, path=path)
+    else:
+        file, filename = _file_of(source)
+        if file is None:
+            yield Opened(blocks=_checked(iter(cast("Iterable[bytes]", source))), filename=filename)
+            return
+        position = _position(file)
+        try:
+            yield Opened(blocks=_blocks(file), filename=filename)
+        finally:
+            if position is not None and not getattr(file, "closed", False):
+                file.seek(position)
+
+
+def _file_of(source: Any) -> tuple[Any, str | None]:
+    # Werkzeug keeps the real file in .stream, Starlette in .file; both bear the name people gave the file.
+    named = getattr(source, "filename", None)
+    for inner in ("stream", "file"):
+        file = getattr(source, inner, None)
+        if callable(getattr(file, "read", None)) and hasattr(source, "filename"):
+            return file, _base_name(named)
+    read = getattr(source, "read", None)
+    if inspect.iscoroutinefunction(read) or hasattr(source, "__aiter__"):
+        raise TypeError(f"{type(source).__name__} must be awaited; give its bytes, or use the asynchronous store")
+    if callable(read):
+        return source, _base_name(named if named is not None else getattr(source, "name", None))
+    if isinstance(source, Iterable):
+        return None, None
+    raise TypeError(f"can't read audio from {type(source).__name__}: give bytes, a path, a binary file or an iterable")
+
+
+def _base_name(name: object) -> str | None:
+    # An int is a file descriptor's "name"; "<stdin>" and friends are no names either. Browsers of old sent C:\\paths.
+    if not isinstance(name, str) or name.startswith("<"):
+        return None
+    return name.replace("\\", "/").rpartition("/")[2] or None
+
+
+def _position(file: Any) -> int | None:
+    seekable = getattr(file, "seekable", None)
+    return int(file.tell()) if callable(seekable) and seekable() else None
+
+
+@contextmanager
+def _open_path(path: Path) -> Generator[BinaryIO]:
+    try:
+        # A FIFO would block for ever without O_NONBLOCK, before anyone could see that it is no file.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise NotFound(str(path)) from error
+    except OSError as error:
+        raise from_os_error(error, str(path)) from error
+    with os.fdopen(fd, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError(f"not a file: {path}")
+        yield cast("BinaryIO", file)
+
+
+def _slices(view: memoryview) -> Iterator[memoryview]:
+    for start in range(0, len(view), BLOCK):
+        yield view[start : start + BLOCK]
+
+
+def _blocks(file: Any) -> Iterator[bytes | memoryview]:
+    readinto: Callable[[bytearray], int | None] | None = getattr(file, "readinto", None)
+    if readinto is None:
+        yield from _checked(iter(lambda: file.read(BLOCK), b""))
+        return
+    # One buffer for the whole file: each block is used up before the next one is read.
+    buffer = bytearray(BLOCK)
+    view = memoryview(buffer)
+    while count := readinto(buffer):
+        yield view[:count]
+
+
+def _checked(blocks: Iterator[Any]) -> Iterator[bytes | memoryview]:
+    for block in blocks:
+        if not isinstance(block, bytes | bytearray | memoryview):
+            raise TypeError(f"a source gives bytes, not {type(block).__name__}; open files in binary mode")
+        yield from _slices(memoryview(cast("bytes", block)).cast("B"))

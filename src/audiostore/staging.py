@@ -1,0 +1,216 @@
+"""Staging: one pass over the bytes that measures, hashes and sniffs them while they land where they can be published.
+
+Each put has a folder of its own in the staging place, locked as long as its process lives. So equally named files
+never meet, and a sweep can tell what a killed process left from what a slow one still works on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from audiostore import media
+from audiostore.errors import AudioStoreError, StorageFull, from_os_error
+from audiostore.ids import new_id
+from audiostore.models import Staged
+from audiostore.sources import BLOCK, Opened, Source, opened
+
+_T = TypeVar("_T")
+
+_FLUSH = 8 * BLOCK
+"""Bytes after which the kernel is asked to begin writing to the disk, so that the last fsync finds little to do."""
+
+Refusal = Callable[[int], AudioStoreError]
+"""Given the bytes seen so far, the error to raise."""
+
+
+class StagingArea:
+    """One put's own folder. Everything in it is deleted when the put is over."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def take(
+        self,
+        source: Source,
+        *,
+        filename: str | None = None,
+        content_type: str | None = None,
+        limit: int | None = None,
+        refuse: Refusal | None = None,
+        move: bool = False,
+    ) -> Staged:
+        """Read *source* to its end into this folder.
+
+        *limit* is in bytes; the first byte above it stops the reading and raises what *refuse* makes of it.
+        With *move*, a path on this file system is linked instead of copied.
+
+        Raises:
+            StorageFull: no room, seen before the copy where the size is known.
+            What ``opened`` raises, and whatever the caller's own iterator or file raises, unchanged.
+
+        """
+        with opened(source) as incoming:
+            self._check_room(incoming.size, limit, refuse, moved=move and incoming.path is not None)
+            path = self._new_path()
+            if not (move and incoming.path is not None and _link(incoming.path, path)):
+                size, sha256, head = self._copy(incoming, path, limit, refuse)
+            else:
+                size, sha256, head = _measure(path)
+        name = filename or incoming.filename
+        kind = media.normalise(content_type) if content_type else media.sniff(head) or media.type_of_name(name or "")
+        kind = kind or "application/octet-stream"
+        return Staged(
+            path=path,
+            size=size,
+            sha256=sha256,
+            content_type=kind,
+            filename=name or f"audio{media.suffix_for(kind)}",
+        )
+
+    def settle(self, before: Staged, after: Staged) -> Staged:
+        """Measure what a processor gave; its size, digest and type are facts, not claims.
+
+        The filename keeps its stem, and takes the suffix of what the bytes are now.
+        """
+        if after.path == before.path:
+            return after
+        size, sha256, head = _measure(after.path)
+        kind = media.sniff(head) or media.type_of_name(after.path.name) or after.content_type
+        name = after.filename
+        if name == before.filename and kind != before.content_type:
+            name = Path(name).stem + (after.path.suffix.lower() or media.suffix_for(kind))
+        return replace(after, size=size, sha256=sha256, content_type=kind, filename=name)
+
+    def _new_path(self) -> Path:
+        return self.folder / new_id()
+
+    def _check_room(self, size: int | None, limit: int | None, refuse: Refusal | None, *, moved: bool) -> None:
+        if size is None:
+            return
+        if limit is not None and size > limit and refuse is not None:
+            raise refuse(size)
+        free = 0 if moved else shutil.disk_usage(self.folder).free
+        if not moved and size > free:
+            raise StorageFull(str(self.folder), needed=size, free=free)
+
+    def _copy(self, incoming: Opened, path: Path, limit: int | None, refuse: Refusal | None) -> tuple[int, str, bytes]:
+        size, unflushed, digest, head = 0, 0, hashlib.sha256(), b""
+        fd = _os(os.open, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, what=self.folder)
+        try:
+            for block in incoming.blocks:
+                size += len(block)
+                if limit is not None and size > limit and refuse is not None:
+                    raise refuse(size)
+                if len(head) < media.SNIFF_BYTES:
+                    head += bytes(block[: media.SNIFF_BYTES - len(head)])
+                digest.update(block)
+                _write_all(fd, block, self.folder)
+                unflushed += len(block)
+                if unflushed >= _FLUSH:
+                    _begin_writeback(fd, size - unflushed, unflushed)
+                    unflushed = 0
+        finally:
+            os.close(fd)
+        return size, digest.hexdigest(), head
+
+
+@contextmanager
+def staging_area(place: Path | None) -> Generator[StagingArea]:
+    """Open a folder of one's own below *place* (``None``: the temp folder) and remove it with all it holds."""
+    place = place or Path(tempfile.gettempdir()) / f"audiostore-staging-{os.getuid()}"
+    _os(os.makedirs, place, 0o700, exist_ok=True, what=place)
+    folder, lock = _locked_folder(place)
+    try:
+        yield StagingArea(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def sweep_staging(place: Path | None, older_than: timedelta) -> int:
+    """Remove folders that dead processes left; how many. One that is locked is alive, however old."""
+    place = place or Path(tempfile.gettempdir()) / f"audiostore-staging-{os.getuid()}"
+    if not place.is_dir():
+        return 0
+    removed = 0
+    for folder in place.iterdir():
+        try:
+            old = time.time() - folder.stat().st_mtime >= older_than.total_seconds()
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if old else None
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # its owner finished meanwhile, or it is not ours
+        if lock is None:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+            removed += 1
+        finally:
+            os.close(lock)
+    return removed
+
+
+def _locked_folder(place: Path) -> tuple[Path, int]:
+    while True:
+        folder = place / new_id()
+        _os(os.mkdir, folder, 0o700, what=place)
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (FileNotFoundError, BlockingIOError):
+            continue  # a sweep with a zero age took it between the two calls
+        if folder.exists():
+            return folder, lock
+        os.close(lock)
+
+
+def _link(source: Path, path: Path) -> bool:
+    try:
+        os.link(source, path)
+    except OSError:  # another file system, or one without hard links: copy instead
+        return False
+    return True
+
+
+def _measure(path: Path) -> tuple[int, str, bytes]:
+    with opened(path) as incoming:
+        size, digest, head = 0, hashlib.sha256(), b""
+        for block in incoming.blocks:
+            size += len(block)
+            digest.update(block)
+            if len(head) < media.SNIFF_BYTES:
+                head += bytes(block[: media.SNIFF_BYTES - len(head)])
+    return size, digest.hexdigest(), head
+
+
+def _write_all(fd: int, block: bytes | memoryview, folder: Path) -> None:
+    view = memoryview(block)
+    while view:
+        view = view[_os(os.write, fd, view, what=folder) :]
+
+
+def _begin_writeback(fd: int, start: int, count: int) -> None:
+    # DONTNEED on dirty pages starts their writeback and keeps them until it is done; it is a hint, so no error matters.
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, start, count, os.POSIX_FADV_DONTNEED)
+
+
+def _os(call: Callable[..., _T], *args: object, what: Path, **options: object) -> _T:
+    try:
+        return call(*args, **options)
+    except OSError as error:
+        raise from_os_error(error, str(what)) from error

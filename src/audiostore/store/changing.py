@@ -1,0 +1,173 @@
+"""Chapter four: files move about and go. delete = hide → erase → forget, which is put backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from audiostore.ids import new_id
+from audiostore.models import UNSET, AudioFile, Limits, Place, PlaceId, Removal, Unset, Upload, parse_text
+from audiostore.protocols import Request, Written
+from audiostore.staging import staging_area
+from audiostore.store.reading import PAGE, verify
+from audiostore.store.writing import StorageOutage, Wanted, Writing
+
+
+class Changing(Writing):
+    """``move copy promote``, ``delete delete_project delete_owner``."""
+
+    def move(
+        self,
+        file: AudioFile | str,
+        *,
+        owner: str | None = None,
+        project: PlaceId | Unset = UNSET,
+        chapter: PlaceId | Unset = UNSET,
+        section: PlaceId | Unset = UNSET,
+    ) -> AudioFile:
+        """Put the file at another place of a book; what is not given stays. Only the record changes, no byte moves."""
+        record = self._resolve(file, owner)
+        with self.events.operation("move", owner=record.owner, file=record.id, key=record.key):
+            return self.catalog.move(record.owner, record.id, _elsewhere(record, project, chapter, section))
+
+    def copy(
+        self,
+        file: AudioFile | str,
+        *,
+        owner: str | None = None,
+        project: PlaceId | Unset = UNSET,
+        chapter: PlaceId | Unset = UNSET,
+        section: PlaceId | Unset = UNSET,
+        filename: str | None = None,
+    ) -> AudioFile:
+        """Make a second file of the same bytes, at another place of the owner's books; charged like any other.
+
+        Raises:
+            QuotaExceeded: no room for the copy. Otherwise as ``put``.
+
+        """
+        record = self._resolve(file, owner)
+        place, limits = _elsewhere(record, project, chapter, section), self._limits(record.owner)
+        with self.events.operation("copy", owner=record.owner, bytes=record.size) as operation:
+            request = self._copy_request(record, place, filename or record.filename, limits)
+            reservation = self.catalog.reserve(request)
+            operation.learn(file=reservation.file_id, key=reservation.key, backend=reservation.backend)
+            try:
+                self._backend(record.backend).copy(record.key, reservation.key)
+                written = Written(
+                    size=record.size,
+                    sha256=record.sha256,
+                    content_type=record.content_type,
+                    duration=record.duration,
+                )
+                return self.catalog.commit(reservation.id, written, limits=limits)[0]
+            except BaseException as error:
+                self._undo(reservation, error, resumable=False)
+                raise
+
+    def promote(self, file: AudioFile | str, *, owner: str | None = None) -> AudioFile:
+        """Bring a file that a fallback took in to the primary backend: same id, verified bytes, no charge.
+
+        Nothing to do (and the record as it is) if it lives there already.
+
+        Raises:
+            ChecksumMismatch: the fallback's bytes are not those that were stored; nothing changed.
+            Unavailable: the primary is still away; nothing changed.
+
+        """
+        record = self._resolve(file, owner)
+        if record.backend == self.backend.name:
+            return record
+        with self.events.operation("promote", owner=record.owner, file=record.id, bytes=record.size) as operation:
+            limits = self._limits(record.owner)
+            with (
+                staging_area(self.backend.capabilities.staging) as area,
+                self._backend(record.backend).read(record.key) as stream,
+            ):
+                staged = area.take(stream, filename=record.filename, content_type=record.content_type)
+                verify(record, staged.sha256)
+                wanted = Wanted(
+                    owner=record.owner, place=record.place, metadata=record.metadata, replaces=record, limits=limits
+                )
+                staged = staged.become(staged.path, duration=record.duration)
+                try:
+                    return self._keep_in(self.backend, staged, wanted, operation)
+                except StorageOutage as outage:
+                    raise outage.error from outage.error.__cause__
+
+    def delete(self, file: AudioFile | str, *, owner: str | None = None) -> None:
+        """Delete the file: from now on nobody finds it, then its bytes go, then they are no longer counted.
+
+        If the backend can't be reached, the bytes wait for ``sweep`` and count until then.
+
+        Raises:
+            NotFound: no such file for *owner*, or it was deleted before.
+
+        """
+        record = self._resolve(file, owner)
+        with self.events.operation("delete", owner=record.owner, file=record.id, key=record.key, bytes=record.size):
+            self._erase(self.catalog.hide(record.owner, [record.id]))
+
+    def delete_project(self, owner: str, project: str | int) -> int:
+        """Delete everything *owner* has in *project*, uploads that are under way included; how many files that were."""
+        owner, place = parse_text("owner", owner), Place.of(project)
+        with self.events.operation("delete_project", owner=owner) as operation:
+            count = self._delete_all(owner, place)
+            operation.learn(facts={"files": count})
+        return count
+
+    def delete_owner(self, owner: str) -> int:
+        """Delete everything *owner* has, uploads under way and their own quota included; how many files that were."""
+        owner = parse_text("owner", owner)
+        with self.events.operation("delete_owner", owner=owner) as operation:
+            count = self._delete_all(owner, Place())
+            self.catalog.set_override(owner, None)
+            operation.learn(facts={"files": count})
+        return count
+
+    def _delete_all(self, owner: str, place: Place) -> int:
+        under_way = [each for each in self.catalog.pending(owner) if place.project in (None, each.place.project)]
+        released: list[Removal] = []
+        for reservation in under_way:
+            released += self.catalog.release(reservation.id)
+        self._erase(released)
+        count = 0
+        while page := self.catalog.list(owner, place, limit=PAGE):
+            hidden: Sequence[Removal] = self.catalog.hide(owner, [file.id for file in page])
+            count += len(hidden)
+            self._erase(hidden)
+        return count
+
+    def _copy_request(self, record: AudioFile, place: Place, filename: str, limits: Limits | None) -> Request:
+        upload = Upload(
+            id=new_id(),
+            owner=record.owner,
+            place=place,
+            filename=filename,
+            content_type=record.content_type,
+            size=record.size,
+            sha256=record.sha256,
+        )
+        return Request(
+            id=upload.id,
+            owner=upload.owner,
+            place=place,
+            filename=filename,
+            key=self._key(upload),
+            backend=record.backend,
+            size=record.size,
+            content_type=record.content_type,
+            limits=limits,
+            ttl=self.ttl,
+            sha256=record.sha256,
+            metadata=record.metadata,
+        )
+
+
+def _elsewhere(
+    record: AudioFile, project: PlaceId | Unset, chapter: PlaceId | Unset, section: PlaceId | Unset
+) -> Place:
+    return Place.of(
+        record.project if isinstance(project, Unset) else project,
+        record.chapter if isinstance(chapter, Unset) else chapter,
+        record.section if isinstance(section, Unset) else section,
+    )

@@ -1,0 +1,133 @@
+"""Chapter six: what was interrupted is finished or undone, and the books are compared with the shelves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from audiostore.errors import NotFound
+from audiostore.keys import Key
+from audiostore.models import AudioFile, AuditReport, Drift, ObjectStat, SweepReport, parse_text
+from audiostore.protocols import Backend
+from audiostore.staging import sweep_staging
+from audiostore.store.parts import StoreParts
+from audiostore.store.reading import PAGE
+
+LEASE = timedelta(minutes=10)
+"""How long one sweep keeps the removals that it took, before another sweep may try them."""
+
+DAY = timedelta(days=1)
+
+
+class Upkeep(StoreParts):
+    """``sweep`` and ``audit``. Run a sweep every few minutes, from cron or a background thread; any number at once."""
+
+    def sweep(self, *, orphans: bool = False, grace: timedelta = DAY) -> SweepReport:
+        """Finish or undo what was interrupted: expired reservations, deletions cut short, what dead processes left.
+
+        With *orphans*, also look through every object for those that no record knows, and queue the ones older than
+        *grace* for removal, after *grace* again: a second look a day later, before anything is erased. That pass
+        reads the whole listing.
+
+        Raises:
+            Unavailable: the catalog can't be reached. (A backend that can't is not an error: its removals wait.)
+
+        """
+        with self.events.operation("sweep") as operation:
+            expired = 0
+            while count := self.catalog.expire(PAGE):
+                expired += count
+            queued = sum(self._queue_orphans(each, grace) for each in self.backends.values()) if orphans else 0
+            erased = postponed = 0
+            while batch := self.catalog.claim(PAGE, LEASE):
+                left = self._erase(batch)
+                self.catalog.postpone([each.id for each in left], self.ttl)
+                erased, postponed = erased + len(batch) - len(left), postponed + len(left)
+            places = {each.capabilities.staging for each in self.backends.values()}
+            staging = sum(sweep_staging(place, self.ttl) for place in places)
+            operation.learn(facts={"expired": expired, "erased": erased, "postponed": postponed, "orphans": queued})
+        return SweepReport(expired=expired, erased=erased, postponed=postponed, staging=staging, orphans=queued)
+
+    def audit(self, owner: str | None = None) -> AuditReport:
+        """Compare ledger, records and bytes, of one owner or of all; what does not agree is in ``.drift``.
+
+        What is under way is not drift: a live reservation and its bytes, a deletion that waits for its sweep. What
+        looks wrong is looked at twice, so that a file that comes or goes meanwhile is not reported.
+
+        Raises:
+            Unavailable: the catalog or a backend can't be read; nothing can be said then.
+
+        """
+        if owner is not None:
+            parse_text("owner", owner)
+        with self.events.operation("audit", owner=owner) as operation:
+            drift = list(self.catalog.audit(owner))
+            objects = {name: self._sizes(each) for name, each in self.backends.items()} if owner is None else None
+            files = 0
+            for file in self._records(owner):
+                files += 1
+                size = objects.get(file.backend, {}).get(file.key) if objects is not None else None
+                if size != file.size and (finding := self._compare(file)) is not None:
+                    drift.append(finding)
+            for name, sizes in (objects or {}).items():
+                drift += self._unrecorded(self._backend(name), sizes)
+            operation.learn(facts={"files": files, "drift": len(drift)})
+        count = sum(len(sizes) for sizes in objects.values()) if objects is not None else files
+        return AuditReport(drift=tuple(drift), files=files, objects=count)
+
+    def _records(self, owner: str | None) -> Iterator[AudioFile]:
+        after = None
+        while page := self.catalog.list(owner, after=after, limit=PAGE):
+            yield from page
+            after = page[-1].id
+
+    def _sizes(self, backend: Backend) -> dict[Key, int]:
+        return {each.key: each.size for each in backend.list()}
+
+    def _compare(self, file: AudioFile) -> Drift | None:
+        found = self.catalog.find([file.id])
+        if not found:
+            return None  # deleted since it was listed
+        record = found[0]
+        try:
+            size = self._backend(record.backend).stat(record.key).size
+        except NotFound:
+            if self.catalog.find([file.id]) != found:
+                return None  # replaced or deleted just now
+            return Drift(
+                kind="object_missing", owner=record.owner, backend=record.backend, key=record.key, ledger=record.size
+            )
+        if size == record.size:
+            return None
+        return Drift(
+            kind="size_differs",
+            owner=record.owner,
+            backend=record.backend,
+            key=record.key,
+            ledger=record.size,
+            truth=size,
+        )
+
+    def _unrecorded(self, backend: Backend, sizes: dict[Key, int]) -> Iterator[Drift]:
+        keys = iter(sizes)
+        while page := list(islice(keys, PAGE)):
+            for key in sorted(set(page) - self.catalog.known(backend.name, page)):
+                try:
+                    size = backend.stat(key).size
+                except NotFound:
+                    continue  # erased since it was listed
+                yield Drift(kind="object_unrecorded", backend=backend.name, key=key, truth=size)
+
+    def _queue_orphans(self, backend: Backend, grace: timedelta) -> int:
+        objects, queued, before = backend.list(), 0, datetime.now(UTC) - grace
+        while page := list(islice(objects, PAGE)):
+            queued += self._queue_page(backend, page, before, grace)
+        return queued
+
+    def _queue_page(self, backend: Backend, page: list[ObjectStat], before: datetime, grace: timedelta) -> int:
+        old = [each.key for each in page if each.modified_at <= before]
+        orphans = sorted(set(old) - self.catalog.known(backend.name, old))
+        if orphans:
+            self.catalog.discard(backend.name, orphans, grace)
+        return len(orphans)

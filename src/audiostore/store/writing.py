@@ -1,0 +1,347 @@
+"""Chapter one: bytes come in. stage → process → path → reserve → write → commit."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from audiostore.errors import (
+    AlreadyExists,
+    AudioStoreError,
+    FileTooLarge,
+    NotFound,
+    QuotaExceeded,
+    Unavailable,
+    UnsupportedAudio,
+)
+from audiostore.events import Progressing
+from audiostore.ids import new_id
+from audiostore.models import (
+    AudioFile,
+    Limits,
+    Metadata,
+    Place,
+    PlaceId,
+    Reservation,
+    Staged,
+    Upload,
+    Usage,
+    allows,
+    parse_text,
+)
+from audiostore.protocols import Backend, Progress, Request, Written
+from audiostore.sources import Source
+from audiostore.staging import Refusal, StagingArea, staging_area
+from audiostore.store.parts import StoreParts
+
+_log = logging.getLogger("audiostore")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the caller asked to have recorded, whatever the bytes turn out to be."""
+
+    owner: str
+    place: Place
+    filename: str | None = None
+    content_type: str | None = None
+    metadata: Metadata = field(default_factory=dict[str, Any])
+    idempotency_key: str | None = None
+    replaces: AudioFile | None = None
+    instead_of: str | None = None
+    limits: Limits | None = None
+    progress: Progress | None = None
+
+
+class Writing(StoreParts):
+    """``put`` and ``replace``."""
+
+    def put(
+        self,
+        source: Source,
+        *,
+        owner: str,
+        project: PlaceId = None,
+        chapter: PlaceId = None,
+        section: PlaceId = None,
+        filename: str | None = None,
+        content_type: str | None = None,
+        metadata: Metadata | None = None,
+        idempotency_key: str | None = None,
+        move: bool = False,
+        progress: Progress | None = None,
+    ) -> AudioFile:
+        """Store *source* for *owner*, at a place in a book, and give back its record.
+
+        *source* is bytes, a path (a ``str`` is one), a binary file object, an iterable of bytes, or what Flask and
+        FastAPI hand out for an upload. It is read once, from where it stands; a file object is neither closed nor,
+        if it can seek, left elsewhere. *filename* (default: the source's own) is kept in any language and given back
+        on download. *content_type* wins over what the bytes and the name say. *metadata* is any JSON.
+
+        An equal *idempotency_key* (per owner, for a week) gives the first result back instead of storing again.
+        With *move* the caller gives a path away: it is linked instead of copied where that can be done, and removed
+        once the file is stored. *progress* is called with the bytes sent so far; what it raises cancels the put.
+
+        Either the file is stored, recorded and counted when this returns, or nothing is.
+
+        >>> store.put(b"RIFF....WAVE", owner="alice", project="p1", chapter=1, section=2).content_type
+        'audio/wav'
+
+        Raises:
+            QuotaExceeded, FileTooLarge: no room for this owner, or for a file of this size.
+            UnsupportedAudio: empty, not of an allowed type, or refused by the processor.
+            AlreadyExists: the idempotency key was used for something else, or the path builder repeated a key.
+            InvalidKey: the path builder made no portable key.
+            StorageFull, PermissionDenied: the disk says no.
+            Unavailable: the backend or the catalog can't be reached; see ``retryable``.
+            TypeError, ValueError: no kind of source; an empty owner or id.
+
+        """
+        wanted = Wanted(
+            owner=parse_text("owner", owner),
+            place=Place.of(project, chapter, section),
+            filename=filename,
+            content_type=content_type,
+            metadata=dict(metadata or {}),
+            idempotency_key=None if idempotency_key is None else parse_text("idempotency_key", idempotency_key),
+            progress=progress,
+        )
+        with self.events.operation("put", owner=owner) as operation:
+            return self._take_in(source, wanted, operation, move=move)
+
+    def replace(
+        self,
+        file: AudioFile | str,
+        source: Source,
+        *,
+        owner: str | None = None,
+        filename: str | None = None,
+        content_type: str | None = None,
+        metadata: Metadata | None = None,
+        idempotency_key: str | None = None,
+        move: bool = False,
+        progress: Progress | None = None,
+    ) -> AudioFile:
+        """Put other bytes behind *file*: same id and place, new key; only the growth is charged.
+
+        Until the switch, which is atomic, readers get the old bytes; afterwards the new ones. *filename* and *metadata*
+        that are not given stay as they were. The rest is as in ``put``.
+
+        Raises:
+            NotFound: no such file for *owner*, or it was deleted meanwhile. Otherwise as ``put``.
+
+        """
+        old = self._resolve(file, owner)
+        wanted = Wanted(
+            owner=old.owner,
+            place=old.place,
+            filename=filename,
+            content_type=content_type,
+            metadata=dict(old.metadata if metadata is None else metadata),
+            idempotency_key=None if idempotency_key is None else parse_text("idempotency_key", idempotency_key),
+            replaces=old,
+            progress=progress,
+        )
+        with self.events.operation("replace", owner=old.owner, file=old.id) as operation:
+            return self._take_in(source, wanted, operation, move=move)
+
+    def _take_in(self, source: Source, wanted: Wanted, operation: Progressing, *, move: bool) -> AudioFile:
+        wanted = replace(wanted, limits=self._limits(wanted.owner))
+        usage = self.catalog.usage(wanted.owner, wanted.limits)
+        with staging_area(self.backend.capabilities.staging) as area:
+            limit, refuse = _bound(usage, wanted)
+            staged = area.take(
+                source,
+                filename=wanted.filename,
+                content_type=wanted.content_type,
+                limit=limit,
+                refuse=refuse,
+                move=move,
+            )
+            staged = self._processed(area, staged, usage.limits)
+            file = self._keep(staged, wanted, operation)
+        if move and isinstance(source, str | os.PathLike):
+            _give_up(os.fspath(source))
+        return file
+
+    def _processed(self, area: StagingArea, staged: Staged, limits: Limits) -> Staged:
+        if staged.size == 0:
+            raise UnsupportedAudio("empty", "there are no bytes in it")
+        if self.process is not None:
+            staged = area.settle(staged, self.process(staged))
+        if limits.types is not None and not allows(limits.types, staged.content_type):
+            raise UnsupportedAudio("type", f"{staged.content_type} is not among {', '.join(sorted(limits.types))}")
+        return staged
+
+    def _keep(self, staged: Staged, wanted: Wanted, operation: Progressing) -> AudioFile:
+        try:
+            return self._keep_in(self.backend, staged, wanted, operation)
+        except StorageOutage as outage:
+            if self.fallback is None:
+                raise outage.error from outage.error.__cause__
+            _log.warning("backend %s is unavailable, using %s", self.backend.name, self.fallback.name)
+        operation.learn(facts={"fallback_from": self.backend.name})
+        try:
+            return self._keep_in(self.fallback, staged, wanted, operation)
+        except StorageOutage as outage:
+            raise outage.error from outage.error.__cause__
+
+    def _keep_in(self, backend: Backend, staged: Staged, wanted: Wanted, operation: Progressing) -> AudioFile:
+        upload_id = new_id()
+        reservation = self.catalog.reserve(self._request(upload_id, backend, staged, wanted))
+        operation.learn(
+            file=reservation.file_id, key=reservation.key, backend=reservation.backend, bytes=reservation.size
+        )
+        if reservation.state == "committed":
+            return self._resolve(reservation.file_id, wanted.owner)
+        try:
+            self._write(reservation, staged, wanted.progress, repeated=reservation.id != upload_id)
+            written = Written(
+                size=staged.size, sha256=staged.sha256, content_type=staged.content_type, duration=staged.duration
+            )
+            file, superseded = self.catalog.commit(reservation.id, written, limits=wanted.limits)
+        except BaseException as error:
+            resumable = wanted.idempotency_key is not None and self.fallback is None
+            self._undo(reservation, error, resumable=resumable)
+            raise
+        self._erase(superseded)
+        return file
+
+    def _request(self, upload_id: str, backend: Backend, staged: Staged, wanted: Wanted) -> Request:
+        upload = Upload(
+            id=upload_id,
+            owner=wanted.owner,
+            place=wanted.place,
+            filename=staged.filename,
+            content_type=staged.content_type,
+            size=staged.size,
+            sha256=staged.sha256,
+        )
+        return Request(
+            id=upload_id,
+            owner=wanted.owner,
+            place=wanted.place,
+            filename=staged.filename,
+            key=self._key(upload),
+            backend=backend.name,
+            size=staged.size,
+            content_type=staged.content_type,
+            limits=wanted.limits,
+            ttl=self.ttl,
+            hold=self.hold,
+            sha256=staged.sha256,
+            metadata={**wanted.metadata, **staged.metadata},
+            replaces=wanted.replaces.id if wanted.replaces else None,
+            idempotency_key=wanted.idempotency_key,
+            instead_of=wanted.instead_of,
+        )
+
+    def _write(self, reservation: Reservation, staged: Staged, progress: Progress | None, *, repeated: bool) -> None:
+        backend = self._backend(reservation.backend)
+        heartbeat = self._heartbeat(reservation, progress)
+        try:
+            # An earlier try may have brought the bytes and been cut off before its commit.
+            if not (repeated and _arrived(backend, reservation)):
+                backend.write(reservation.key, staged, resume=reservation.resume, progress=heartbeat)
+        except Unavailable as error:
+            if error is heartbeat.error:
+                raise
+            raise StorageOutage(error) from error
+
+    def _heartbeat(self, reservation: Reservation, progress: Progress | None) -> Heartbeat:
+        def extend(resume: str | None) -> None:
+            self.catalog.extend(reservation.id, ttl=self.ttl, hold=self.hold, resume=resume)
+
+        return Heartbeat(extend, min(self.ttl, self.hold) / 3, reservation.resume, progress)
+
+    def _undo(self, reservation: Reservation, error: BaseException, *, resumable: bool) -> None:
+        try:
+            if resumable and isinstance(error, StorageOutage):
+                # The caller can come back with the same idempotency key: let go of the reservation, but keep it.
+                self.catalog.extend(reservation.id, ttl=self.ttl, hold=timedelta(0))
+                return
+            # Bytes that were there before us are not ours to erase.
+            ours = not isinstance(error, AlreadyExists)
+            self._erase(self.catalog.release(reservation.id, erase=ours))
+        except AudioStoreError as second:
+            # The reservation's ttl ends it; the first error is the one that tells what happened.
+            error.add_note(f"and the reservation could not be released, it will expire: {second}")
+
+
+class Heartbeat:
+    """Keeps a reservation alive while its bytes flow, and with it whatever is needed to resume."""
+
+    def __init__(
+        self,
+        extend: Callable[[str | None], None],
+        interval: timedelta,
+        resume: str | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.error: AudioStoreError | None = None
+        self._extend = extend
+        self._interval = interval.total_seconds()
+        self._resume = resume
+        self._progress = progress
+        self._last = time.monotonic()
+
+    def __call__(self, done: int, resume: str | None) -> None:
+        if self._progress is not None:
+            self._progress(done, resume)
+        if resume != self._resume or time.monotonic() - self._last >= self._interval:
+            try:
+                self._extend(resume)
+            except AudioStoreError as error:
+                self.error = error  # the catalog's trouble, not the backend's
+                raise
+            self._resume, self._last = resume, time.monotonic()
+
+
+def _arrived(backend: Backend, reservation: Reservation) -> bool:
+    try:
+        return backend.stat(reservation.key).size == reservation.size
+    except NotFound:
+        return False
+
+
+class StorageOutage(Exception):
+    """An ``Unavailable`` of the backend, told apart from one of the catalog: only this one has a fallback."""
+
+    def __init__(self, error: Unavailable) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _bound(usage: Usage, wanted: Wanted) -> tuple[int | None, Refusal]:
+    """Give the bytes at which staging stops, and what it raises then."""
+    per_file, available = usage.limits.per_file, usage.available
+    if wanted.idempotency_key is not None:
+        available = None  # a repeated put is already charged; the reservation decides
+    elif available is not None and wanted.replaces is not None:
+        available += wanted.replaces.size
+    if available is None or (per_file is not None and per_file <= available):
+        return per_file, partial(_too_large, per_file or 0)
+    return available, partial(_no_room, wanted.owner, usage)
+
+
+def _too_large(limit: int, size: int) -> AudioStoreError:
+    return FileTooLarge(limit=limit, size=size)
+
+
+def _no_room(owner: str, usage: Usage, size: int) -> AudioStoreError:
+    return QuotaExceeded(owner, limit=usage.quota, used=usage.used, reserved=usage.reserved, needed=size)
+
+
+def _give_up(path: str) -> None:
+    try:
+        Path(path).unlink(missing_ok=True)
+    except OSError as error:
+        # The bytes are stored; a source that can't be removed is the caller's to know, not a failed put.
+        _log.warning("stored, but the source could not be removed: %s", error)
