@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from sybil import Example, Sybil
-from sybil.integration.pytest import SybilItem, pytest_integration
+from sybil.integration import pytest as integration
 from sybil.parsers.doctest import DocTestParser
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
@@ -117,7 +117,7 @@ _docstrings = Sybil(
 _facade = Sybil(
     parsers=[DocTestParser(FLAGS)], path="src", patterns=["store/*.py"], setup=enter_with_store, teardown=leave
 )
-_collect = pytest_integration(_pages, _docstrings, _facade)
+_collect = integration.pytest_integration(_pages, _docstrings, _facade)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -130,5 +130,5 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # The blocks of a page build on one another, so one worker runs them all.
     for item in items:
-        if isinstance(item, SybilItem):
+        if isinstance(item, integration.SybilItem):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))

@@ -39,7 +39,7 @@ def main() -> int:
 def run(folder: Path) -> None:
     original = TAKE.read_bytes()
     quota = FixedQuota(total="5 MB", per_file="1 MB")
-    with AudioStore.local(folder / "uploads", quota=quota) as store, http_server(store):
+    with AudioStore.local(folder / "uploads", quota=quota) as store, http_server(store) as port:
         tell("quota", show(store.usage(OWNER)))
 
         take = store.put(TAKE, owner=OWNER, project="lighthouse", chapter=1, section=2)
@@ -57,13 +57,13 @@ def run(folder: Path) -> None:
 
         link = store.url(take)
         tell("url", f"{link[:60]}... until {link.expires_at:%H:%M} UTC")
-        status, headers, body = fetch(link, {"Range": "bytes=1000-1999"})
+        status, headers, body = fetch(port, link, {"Range": "bytes=1000-1999"})
         tell("fetch", f"HTTP {status}, Content-Range: {headers['Content-Range']}, {len(body)} bytes")
         check(
             status == HTTPStatus.PARTIAL_CONTENT and body == original[1000:2000],
             "the range is the recording's own bytes",
         )
-        status, _, _ = fetch(link[:-4] + "AAAA", {})
+        status, _, _ = fetch(port, link[:-4] + "AAAA", {})
         tell("forged", f"HTTP {status} for the same link with its end changed")
         check(status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}, "a changed link is refused")
 
@@ -75,7 +75,7 @@ def run(folder: Path) -> None:
         usage = store.usage(OWNER)
         tell("delete", show(usage))
         check((usage.used, usage.files) == (0, 0), "the room is given back")
-        status, _, _ = fetch(link, {})
+        status, _, _ = fetch(port, link, {})
         tell("fetch", f"HTTP {status} for the link of the deleted take")
         check(status == HTTPStatus.NOT_FOUND, "deleting revokes the link")
 
@@ -85,8 +85,8 @@ def run(folder: Path) -> None:
 
 
 @contextmanager
-def http_server(store: AudioStore) -> Generator[None]:
-    """Serve the store's links as a web app would, in a few lines of the standard library."""
+def http_server(store: AudioStore) -> Generator[int]:
+    """Serve the store's links as a web app would, in a few lines of the standard library; gives the port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -101,17 +101,17 @@ def http_server(store: AudioStore) -> Generator[None]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        store.base_url = f"http://127.0.0.1:{server.server_port}/audio"
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield
-        server.shutdown()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
 
 
-def fetch(link: str, headers: dict[str, str]) -> tuple[int, http.client.HTTPMessage, bytes]:
-    host, _, path = link.removeprefix("http://").partition("/")
-    connection = http.client.HTTPConnection(host, timeout=10)
+def fetch(port: int, link: str, headers: dict[str, str]) -> tuple[int, http.client.HTTPMessage, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("GET", f"/{path}", headers=headers)
+        connection.request("GET", link, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.headers, answer.read()
     finally:

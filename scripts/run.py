@@ -79,7 +79,7 @@ def tests(more: list[str]) -> int:
 def coverage(more: list[str]) -> int:
     install("test")
     browser()
-    tool = [PYTHON, "-m", "coverage"]
+    tool = [str(PYTHON), "-m", "coverage"]
     call(*tool, "erase")
     code, closing = _call_and_keep_last_line(*tool, "run", "-m", *_pytest(more))
     # A process that was killed on purpose may leave half a data file: it is named, and the rest counts.

@@ -3,51 +3,56 @@
 >>> from audiostore import AudioStore
 >>> store = AudioStore.local("uploads")
 
-Importing this package does no I/O, reads no environment and loads nothing but the standard library.
+Importing this package does no I/O and reads no environment; each name is loaded when it is first used.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from audiostore._version import __version__ as __version__
-from audiostore.errors import (
-    AlreadyExists,
-    AudioStoreError,
-    ChecksumMismatch,
-    ConfigurationError,
-    FileTooLarge,
-    InvalidKey,
-    LinkExpired,
-    LinkInvalid,
-    NotFound,
-    NotSupported,
-    PermissionDenied,
-    QuotaExceeded,
-    ReservationExpired,
-    StorageFull,
-    Unavailable,
-    UnsupportedAudio,
-)
-from audiostore.events import Event
-from audiostore.keys import Key
-from audiostore.models import (
-    AudioFile,
-    AuditReport,
-    Drift,
-    Limits,
-    ObjectStat,
-    Override,
-    Place,
-    Quota,
-    SignedUrl,
-    Staged,
-    SweepReport,
-    Upload,
-    UploadGrant,
-    Usage,
-)
-from audiostore.paths import ChapterSectionPath, TemplatePath
-from audiostore.quota import CatalogQuota, FixedQuota, TieredQuota, Unlimited
-from audiostore.serving import Reply, serve
-from audiostore.sizes import format_size, parse_size
-from audiostore.store import AudioStore
+
+if TYPE_CHECKING:
+    from audiostore.errors import (
+        AlreadyExists,
+        AudioStoreError,
+        ChecksumMismatch,
+        ConfigurationError,
+        FileTooLarge,
+        InvalidKey,
+        LinkExpired,
+        LinkInvalid,
+        NotFound,
+        NotSupported,
+        PermissionDenied,
+        QuotaExceeded,
+        ReservationExpired,
+        StorageFull,
+        Unavailable,
+        UnsupportedAudio,
+    )
+    from audiostore.events import Event
+    from audiostore.keys import Key
+    from audiostore.models import (
+        AudioFile,
+        AuditReport,
+        Drift,
+        Limits,
+        ObjectStat,
+        Override,
+        Place,
+        Quota,
+        SignedUrl,
+        Staged,
+        SweepReport,
+        Upload,
+        UploadGrant,
+        Usage,
+    )
+    from audiostore.paths import ChapterSectionPath, TemplatePath
+    from audiostore.quota import CatalogQuota, FixedQuota, TieredQuota, Unlimited
+    from audiostore.serving import Reply, serve
+    from audiostore.sizes import format_size, parse_size
+    from audiostore.store import AudioStore
 
 __all__ = [
     "AlreadyExists",
@@ -94,3 +99,61 @@ __all__ = [
     "parse_size",
     "serve",
 ]
+
+_HOMES = {
+    "AlreadyExists": "audiostore.errors",
+    "AudioStoreError": "audiostore.errors",
+    "ChecksumMismatch": "audiostore.errors",
+    "ConfigurationError": "audiostore.errors",
+    "FileTooLarge": "audiostore.errors",
+    "InvalidKey": "audiostore.errors",
+    "LinkExpired": "audiostore.errors",
+    "LinkInvalid": "audiostore.errors",
+    "NotFound": "audiostore.errors",
+    "NotSupported": "audiostore.errors",
+    "PermissionDenied": "audiostore.errors",
+    "QuotaExceeded": "audiostore.errors",
+    "ReservationExpired": "audiostore.errors",
+    "StorageFull": "audiostore.errors",
+    "Unavailable": "audiostore.errors",
+    "UnsupportedAudio": "audiostore.errors",
+    "Event": "audiostore.events",
+    "Key": "audiostore.keys",
+    "AudioFile": "audiostore.models",
+    "AuditReport": "audiostore.models",
+    "Drift": "audiostore.models",
+    "Limits": "audiostore.models",
+    "ObjectStat": "audiostore.models",
+    "Override": "audiostore.models",
+    "Place": "audiostore.models",
+    "Quota": "audiostore.models",
+    "SignedUrl": "audiostore.models",
+    "Staged": "audiostore.models",
+    "SweepReport": "audiostore.models",
+    "Upload": "audiostore.models",
+    "UploadGrant": "audiostore.models",
+    "Usage": "audiostore.models",
+    "ChapterSectionPath": "audiostore.paths",
+    "TemplatePath": "audiostore.paths",
+    "CatalogQuota": "audiostore.quota",
+    "FixedQuota": "audiostore.quota",
+    "TieredQuota": "audiostore.quota",
+    "Unlimited": "audiostore.quota",
+    "Reply": "audiostore.serving",
+    "serve": "audiostore.serving",
+    "format_size": "audiostore.sizes",
+    "parse_size": "audiostore.sizes",
+    "AudioStore": "audiostore.store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home (PEP 562): a worker that only signs links need not load the rest."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

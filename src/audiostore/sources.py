@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeAlias, cast
 
 from audiostore.errors import NotFound, from_os_error
+from audiostore.models import parse_text
 
 
 class Readable(Protocol):
@@ -75,22 +76,29 @@ def _file_of(source: Any) -> tuple[Any, str | None]:
     for inner in ("stream", "file"):
         file = getattr(source, inner, None)
         if callable(getattr(file, "read", None)) and hasattr(source, "filename"):
-            return file, _base_name(named)
+            return file, base_name(named)
     read = getattr(source, "read", None)
     if inspect.iscoroutinefunction(read) or hasattr(source, "__aiter__"):
         raise TypeError(f"{type(source).__name__} must be awaited; give its bytes, or use the asynchronous store")
     if callable(read):
-        return source, _base_name(named if named is not None else getattr(source, "name", None))
+        return source, base_name(named if named is not None else getattr(source, "name", None))
     if isinstance(source, Iterable):
         return None, None
     raise TypeError(f"can't read audio from {type(source).__name__}: give bytes, a path, a binary file or an iterable")
 
 
-def _base_name(name: object) -> str | None:
+def base_name(name: object) -> str | None:
+    """Give the last part of a filename that somebody else made up, or None where there is none.
+
+    Raises:
+        ValueError: a NUL, or text that UTF-8 can't hold.
+
+    """
     # An int is a file descriptor's "name"; "<stdin>" and friends are no names either. Browsers of old sent C:\\paths.
     if not isinstance(name, str) or name.startswith("<"):
         return None
-    return name.replace("\\", "/").rpartition("/")[2] or None
+    base = name.replace("\\", "/").rpartition("/")[2]
+    return parse_text("filename", base) if base else None
 
 
 def _position(file: Any) -> int | None:
@@ -107,9 +115,10 @@ def _open_path(path: Path) -> Generator[BinaryIO]:
         raise NotFound(str(path)) from error
     except OSError as error:
         raise from_os_error(error, str(path)) from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise ValueError(f"not a file: {path}")
     with os.fdopen(fd, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise ValueError(f"not a file: {path}")
         yield cast("BinaryIO", file)
 
 

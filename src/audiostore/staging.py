@@ -23,7 +23,7 @@ from audiostore import media
 from audiostore.errors import AudioStoreError, StorageFull, from_os_error
 from audiostore.ids import new_id
 from audiostore.models import Staged
-from audiostore.sources import BLOCK, Opened, Source, opened
+from audiostore.sources import BLOCK, Opened, Source, base_name, opened
 
 _T = TypeVar("_T")
 
@@ -45,12 +45,15 @@ class StagingArea:
         source: Source,
         *,
         filename: str | None = None,
+        default: str | None = None,
         content_type: str | None = None,
         limit: int | None = None,
         refuse: Refusal | None = None,
         move: bool = False,
     ) -> Staged:
         """Read *source* to its end into this folder.
+
+        The name is *filename*, else the source's own, else *default* with the suffix of what the bytes are.
 
         *limit* is in bytes; the first byte above it stops the reading and raises what *refuse* makes of it.
         With *move*, a path on this file system is linked instead of copied.
@@ -67,7 +70,7 @@ class StagingArea:
                 size, sha256, head = self._copy(incoming, path, limit, refuse)
             else:
                 size, sha256, head = _measure(path)
-        name = filename or incoming.filename
+        name = base_name(filename) or incoming.filename
         kind = media.normalise(content_type) if content_type else media.sniff(head) or media.type_of_name(name or "")
         kind = kind or "application/octet-stream"
         return Staged(
@@ -75,7 +78,7 @@ class StagingArea:
             size=size,
             sha256=sha256,
             content_type=kind,
-            filename=name or f"audio{media.suffix_for(kind)}",
+            filename=name or Path(default or "audio").stem + media.suffix_for(kind),
         )
 
     def settle(self, before: Staged, after: Staged) -> Staged:

@@ -40,6 +40,8 @@ def upload(store: AudioStore, link: Link, headers: Mapping[str, str], body: Body
         return refusal(400, "no partial uploads")
     granted = link.size or 0
     announced = None if length is None else int(length)
+    if announced == 0:
+        return refusal(400, "empty")
     if announced is not None and announced > granted:
         return refusal(413, "too large")
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):

@@ -33,7 +33,7 @@ from audiostore.models import (
 from audiostore.protocols import Backend, Request, Written
 from audiostore.signing import Link
 from audiostore.sizes import Size, parse_size
-from audiostore.sources import Source
+from audiostore.sources import Source, base_name
 from audiostore.staging import staging_area
 from audiostore.store.writing import Wanted, Writing
 
@@ -73,7 +73,7 @@ class DirectUploads(Writing):
             ValueError: an empty owner or id, a size of nothing, or *expires* not in the future.
 
         """
-        name = filename or "audio"
+        name = base_name(filename) or "audio"
         kind = media.normalise(content_type) if content_type else media.type_of_name(name) or "application/octet-stream"
         limits = self._limits(parse_text("owner", owner))
         allowed = None if limits is None else limits.types

@@ -131,8 +131,8 @@ class Writing(StoreParts):
     ) -> AudioFile:
         """Put other bytes behind *file*: same id and place, new key; only the growth is charged.
 
-        Until the switch, which is atomic, readers get the old bytes; afterwards the new ones. *filename* and *metadata*
-        that are not given stay as they were. The rest is as in ``put``.
+        Until the switch, which is atomic, readers get the old bytes; afterwards the new ones. *metadata* that is not
+        given stays as it was, and so does the stem of the name where the source has none. The rest is as in ``put``.
 
         Raises:
             NotFound: no such file for *owner*, or it was deleted meanwhile. Otherwise as ``put``.
@@ -160,6 +160,7 @@ class Writing(StoreParts):
             staged = area.take(
                 source,
                 filename=wanted.filename,
+                default=wanted.replaces.filename if wanted.replaces else None,
                 content_type=wanted.content_type,
                 limit=limit,
                 refuse=refuse,

@@ -13,10 +13,19 @@ except ModuleNotFoundError as missing:
 
 # The suites' asserts are to explain themselves as well as those of a test file; this must come before their import.
 pytest.register_assert_rewrite(
-    "audiostore.testing.backend_suite", "audiostore.testing.object_tests", "audiostore.testing.bench"
+    "audiostore.testing.backend_suite",
+    "audiostore.testing.object_tests",
+    "audiostore.testing.bench",
+    "audiostore.testing.catalog_suite",
+    "audiostore.testing.customer",
+    "audiostore.testing.path_suite",
+    "audiostore.testing.record_tests",
+    "audiostore.testing.reservation_tests",
 )
 
 from audiostore.testing.backend_suite import BackendSuite  # noqa: E402
 from audiostore.testing.bench import Bench, stage_bytes  # noqa: E402
+from audiostore.testing.catalog_suite import CatalogSuite, SettableClock  # noqa: E402
+from audiostore.testing.path_suite import PathBuilderSuite  # noqa: E402
 
-__all__ = ["BackendSuite", "Bench", "stage_bytes"]
+__all__ = ["BackendSuite", "Bench", "CatalogSuite", "PathBuilderSuite", "SettableClock", "stage_bytes"]

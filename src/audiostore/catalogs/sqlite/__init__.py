@@ -52,7 +52,7 @@ class SQLiteCatalog(DecidedCatalog):
             raise ConfigurationError("SQLiteCatalog needs a file that processes can share; MemoryCatalog keeps nothing")
         self.path = Path(path)
         self._connections = Connections(self.path, busy_timeout.total_seconds())
-        weakref.finalize(self, self._connections.close)
+        weakref.finalize(self, self._connections.abandon)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

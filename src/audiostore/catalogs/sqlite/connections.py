@@ -80,6 +80,11 @@ class Connections:
         with self._translated(), self._turn():
             self._close_all()
 
+    def abandon(self) -> None:
+        """Close at the end of the owner's life. Nobody else is left, and a finalizer must not wait for its turn."""
+        if self.pid == os.getpid():
+            self._close_all()
+
     def _start(self) -> None:
         self.pid = os.getpid()
         self._lock = _locks.setdefault((self.pid, self.name), threading.Lock())
@@ -143,7 +148,7 @@ class Connections:
             self._readers.notify_all()
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        Path(self.name).parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(
             self.name, timeout=self.timeout, isolation_level=None, check_same_thread=False, cached_statements=256
         )

@@ -1,0 +1,59 @@
+"""One store of each kind; whatever is said here of the facade holds on both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audiostore import AudioStore
+from audiostore.backends.local import LocalBackend
+from audiostore.backends.memory import MemoryBackend
+from audiostore.catalogs.memory import MemoryCatalog
+from audiostore.catalogs.sqlite import SQLiteCatalog
+
+SECRET = "a secret of the tests, long enough"
+
+
+class Clock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, delta: timedelta) -> None:
+        self.now += delta.total_seconds()
+
+
+MakeStore = Callable[..., AudioStore]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "disk"])
+def make(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> MakeStore:
+    def make_store(**options: Any) -> AudioStore:
+        parts: tuple[Any, Any] = (MemoryBackend(), MemoryCatalog(clock=clock))
+        if request.param == "disk":
+            root = tmp_path / "uploads"
+            parts = LocalBackend(root), SQLiteCatalog(tmp_path / "catalog.sqlite3", clock=clock)
+        store = AudioStore(*parts, **{"secret": SECRET, "clock": clock, **options})
+        request.addfinalizer(store.close)
+        return store
+
+    return make_store
+
+
+@pytest.fixture
+def store(make: MakeStore) -> AudioStore:
+    return make()
