@@ -125,10 +125,3 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if within[:1] in {("src",), ("docs",)} or within == ("README.md",):
         return _collect(file_path, parent)
     return None
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # The blocks of a page build on one another, so one worker runs them all.
-    for item in items:
-        if isinstance(item, integration.SybilItem):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))

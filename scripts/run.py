@@ -192,10 +192,10 @@ def say(text: str) -> None:
 
 
 def _pytest(more: list[str]) -> list[str]:
-    # Two workers fill two cores; the pages of the docs stay whole (conftest.py groups them).
+    # Two workers, and each file whole in one of them: the blocks of a page build on one another.
     return [
         "pytest",
-        *([] if any(word.startswith("-n") for word in more) else ["-n", "2", "--dist", "loadgroup"]),
+        *([] if any(word.startswith("-n") for word in more) else ["-n", "2", "--dist", "loadfile"]),
         *more,
     ]
 

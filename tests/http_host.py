@@ -24,7 +24,9 @@ class Host(ThreadingHTTPServer):
         self.errors: list[BaseException | None] = []
 
     def handle_error(self, request: object, client_address: object) -> None:
-        self.errors.append(sys.exception())
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):  # a client that went away gets no reply, and that is all
+            self.errors.append(error)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -201,7 +201,14 @@ def test_the_layer_contracts_are_kept(tmp_path: Path) -> None:
 def lint_imports(folder: Path, *contracts: str) -> tuple[int, str]:
     chosen = [word for contract in contracts for word in ("--contract", contract)]
     ran = subprocess.run(
-        [Path(sys.executable).with_name("lint-imports"), "--no-cache", "--config", ROOT / "pyproject.toml", *chosen],
+        [
+            Path(sys.executable).with_name("lint-imports"),
+            "--no-logo",
+            "--no-cache",
+            "--config",
+            ROOT / "pyproject.toml",
+            *chosen,
+        ],
         cwd=folder,  # searched before anything else, so the copy is what is linted
         capture_output=True,
         text=True,

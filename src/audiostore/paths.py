@@ -181,7 +181,7 @@ class _Segment:
     def read(self, part: str) -> dict[str, str] | None:
         """Find the fields again, still escaped; None if *part* was not made here."""
         at = len(self.pieces[0][0])
-        if escaped := re.compile("=([0-9a-f]{2})").match(part, at):
+        if part[at : at + 1] == "=" and (escaped := _ESCAPED.match(part.encode(), at)):
             freed = part[:at] + chr(int(escaped[1], 16)) + part[escaped.end() :]
             part = freed if _RESERVED.fullmatch(freed) else part
         match = self.pattern.fullmatch(part)

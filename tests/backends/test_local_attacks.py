@@ -148,9 +148,7 @@ def test_a_symlinked_staging_place_is_denied(tmp_path: Path, outside: Path) -> N
         backend.write(Key("a.wav"), stage_bytes(b"x", tmp_path))
 
 
-def test_a_disposable_file_that_is_a_symlink_is_not_published(
-    backend: LocalBackend, outside: Path
-) -> None:
+def test_a_disposable_file_that_is_a_symlink_is_not_published(backend: LocalBackend, outside: Path) -> None:
     staging = backend.capabilities.staging
     assert staging is not None
     staged = stage_bytes(SECRET, staging, disposable=True)
@@ -177,7 +175,9 @@ def test_a_pipe_makes_nobody_wait(backend: LocalBackend, tmp_path: Path, act: st
         ACTS[act](backend, Key("mine/pipe.wav"), tmp_path)
 
 
-@pytest.mark.parametrize("path", ["../outside/secret.wav", "/etc/passwd", "a/../../x", "..", ".audiostore/secret", "a\0b"])
+@pytest.mark.parametrize(
+    "path", ["../outside/secret.wav", "/etc/passwd", "a/../../x", "..", ".audiostore/secret", "a\0b"]
+)
 def test_no_path_that_leads_out_is_a_key(backend: LocalBackend, path: str) -> None:
     with pytest.raises(InvalidKey):
         Key(path)

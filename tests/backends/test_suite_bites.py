@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -12,31 +14,54 @@ import pytest
 from audiostore.testing import BackendSuite
 from tests.backends.wrong_backends import CAUGHT_BY, Wrong
 
-pytest_plugins = ["pytester"]
+ROOT = Path(__file__).parents[2]
 
-SUITE = """
+HEAD = """
 import pytest
+from audiostore.backends.memory import MemoryBackend
 from audiostore.testing import BackendSuite
-from {module} import {backend}
+from tests.backends import wrong_backends
 
-class TestIt(BackendSuite):
+class TestWithoutABackend(BackendSuite):
+    pass
+
+class TestRight(BackendSuite):
     @pytest.fixture
     def backend(self):
-        return {backend}()
+        return MemoryBackend()
+"""
+WRONG = """
+class Test{name}(BackendSuite):
+    @pytest.fixture
+    def backend(self):
+        return wrong_backends.{name}()
 """
 
 
-@pytest.fixture(autouse=True)
-def _quiet(pytester: pytest.Pytester) -> None:
-    pytester.makeini("[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider --import-mode=importlib\n")
+class Outcomes:
+    """What one run of pytest told: the tests that failed and passed, by class."""
+
+    def __init__(self, output: str) -> None:
+        self.output = output
+        self.told: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for outcome, name, test in re.findall(r"^(PASSED|FAILED|ERROR) \S+::Test(\w+)::(\w+)", output, re.MULTILINE):
+            self.told[name, outcome].add(test)
 
 
-def failed_tests(pytester: pytest.Pytester, backend: type, *options: str) -> tuple[set[str], int]:
-    pytester.makepyfile(SUITE.format(module=backend.__module__, backend=backend.__name__))
-    outcome = pytester.inline_run(*options)
-    passed, _, failed = outcome.listoutcomes()
-    names = {each.nodeid.rpartition("::")[2].partition("[")[0] for each in failed if each.when == "call"}
-    return names, len(passed)
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    # One run for all, in a process of its own: the suite as an outsider meets it.
+    folder = tmp_path_factory.mktemp("suite")
+    classes = [HEAD, *(WRONG.format(name=wrong.__name__) for wrong in CAUGHT_BY)]
+    (folder / "test_it.py").write_text("\n".join(classes))
+    (folder / "pytest.ini").write_text(
+        f"[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider --import-mode=importlib\npythonpath = {ROOT}\n"
+    )
+    chosen = ["test_it.py::TestRight", "test_it.py::TestWithoutABackend::test_it_has_a_name_that_stays"]
+    chosen += [f"test_it.py::Test{wrong.__name__}::{test}" for wrong, test in CAUGHT_BY.items()]
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "--tb=line", *chosen]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    return Outcomes(ran.stdout + ran.stderr)
 
 
 def the_tests_of_the_suite() -> set[str]:
@@ -44,27 +69,22 @@ def the_tests_of_the_suite() -> set[str]:
 
 
 @pytest.mark.parametrize("wrong", CAUGHT_BY, ids=lambda wrong: wrong.__name__)
-def test_a_wrong_backend_fails_the_test_that_is_about_it(pytester: pytest.Pytester, wrong: type[Wrong]) -> None:
-    failed, _ = failed_tests(pytester, wrong, "-k", CAUGHT_BY[wrong])
-    assert failed == {CAUGHT_BY[wrong]}
+def test_a_wrong_backend_fails_the_test_that_is_about_it(outcomes: Outcomes, wrong: type[Wrong]) -> None:
+    assert outcomes.told[wrong.__name__, "FAILED"] == {CAUGHT_BY[wrong]}, outcomes.output
 
 
 def test_every_test_of_the_suite_has_caught_something() -> None:
     assert the_tests_of_the_suite() == set(CAUGHT_BY.values())
 
 
-def test_a_right_backend_passes_with_warnings_as_errors(pytester: pytest.Pytester) -> None:
-    from audiostore.backends.memory import MemoryBackend
-
-    failed, passed = failed_tests(pytester, MemoryBackend)
-    assert failed == set()
-    assert passed > len(the_tests_of_the_suite())
+def test_a_right_backend_passes_with_warnings_as_errors(outcomes: Outcomes) -> None:
+    assert outcomes.told["Right", "PASSED"] == the_tests_of_the_suite(), outcomes.output
+    assert outcomes.told["Right", "FAILED"] == outcomes.told["Right", "ERROR"] == set()
 
 
-def test_a_suite_without_a_backend_says_what_it_needs(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile("from audiostore.testing import BackendSuite\nclass TestIt(BackendSuite): pass")
-    outcome = pytester.runpytest_inprocess("-k", "name_that_stays")
-    outcome.stdout.fnmatch_lines(["*give your suite a fixture named `backend`*"])
+def test_a_suite_without_a_backend_says_what_it_needs(outcomes: Outcomes) -> None:
+    assert outcomes.told["WithoutABackend", "ERROR"] == {"test_it_has_a_name_that_stays"}
+    assert "give your suite a fixture named `backend`" in outcomes.output
 
 
 def test_without_pytest_it_says_what_to_install(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> MakeSt
         if request.param == "disk":
             root = tmp_path / "uploads"
             parts = LocalBackend(root), SQLiteCatalog(tmp_path / "catalog.sqlite3", clock=clock)
-        store = AudioStore(*parts, **{"secret": SECRET, "clock": clock, **options})
+        given: dict[str, Any] = {"secret": SECRET, "clock": clock, **options}
+        store = AudioStore(*parts, **given)
         request.addfinalizer(store.close)
         return store
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
+from audiostore import media
 from audiostore.errors import ChecksumMismatch, NotFound
 from audiostore.models import AudioFile
 from audiostore.serving.conditions import Validators, byte_range
@@ -16,9 +17,9 @@ from audiostore.signing import Link, shorten
 from audiostore.store import AudioStore
 from audiostore.streams import ByteStream
 
-_SOUND: Final = re.compile(r"audio/[A-Za-z0-9!#$&^_.+-]{1,120}(?:[ \t]*;[ -~]{0,120})?")
 # Chrome's recorder says video/webm even without a picture; none of these can hold a script.
-_HARMLESS: Final = frozenset({"video/webm", "video/mp4", "video/ogg", "video/x-matroska", "application/ogg"})
+_HARMLESS: Final = frozenset({"video/webm", "video/mp4", "video/ogg", "video/x-matroska"})
+_UNKNOWN: Final = "application/octet-stream"
 # Control codes, path separators, and marks that make "exe.3pm" read as "mp3.exe" or break a line.
 _NEVER_IN_A_NAME: Final = re.compile("[\x00-\x1f\x7f-\x9f/\\\\\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _NOT_IN_A_QUOTED_NAME: Final = re.compile(r'[^ -~]|["%]')
@@ -74,13 +75,20 @@ def _etag(file: AudioFile) -> str:
 
 
 def _description(file: AudioFile, link: Link) -> dict[str, str]:
-    sound = _SOUND.fullmatch(file.content_type) is not None
-    kept = sound or file.content_type in _HARMLESS
+    kind = _type_of(file)
+    sound = kind.startswith("audio/")
     inline = sound and link.download_as is None
     return {
-        "Content-Type": file.content_type if kept else "application/octet-stream",
+        "Content-Type": kind if sound or kind in _HARMLESS else _UNKNOWN,
         "Content-Disposition": disposition("inline" if inline else "attachment", link.download_as or file.filename),
     }
+
+
+def _type_of(file: AudioFile) -> str:
+    try:
+        return media.normalise(file.content_type)
+    except ValueError:  # a record that something else wrote
+        return _UNKNOWN
 
 
 def disposition(kind: str, filename: str) -> str:

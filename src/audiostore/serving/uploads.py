@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol, TypeAlias, cast
 
+from audiostore import media
 from audiostore.errors import Unavailable
 from audiostore.serving.replies import Reply, refusal, reply
 from audiostore.signing import Link
@@ -55,11 +56,12 @@ def upload(store: AudioStore, link: Link, headers: Mapping[str, str], body: Body
 
 
 def _same_type(given: str | None, granted: str | None) -> bool:
-    return not given or not granted or _essence(given) == _essence(granted)
-
-
-def _essence(content_type: str) -> str:
-    return content_type.partition(";")[0].strip().lower()
+    if not given or not granted:
+        return True
+    try:
+        return media.normalise(given) == media.normalise(granted)
+    except ValueError:
+        return False
 
 
 def _bounded(body: Body, most: int) -> Iterator[bytes]:

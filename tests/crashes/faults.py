@@ -1,0 +1,153 @@
+"""What crosses the seams, call by call; and a way to break any one of these calls.
+
+Nothing here knows which calls there are: a clean run is recorded, and what was recorded is what can be broken.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, TypeAlias, TypeVar, cast
+
+from audiostore.errors import StorageFull, Unavailable
+from audiostore.protocols import Backend, Catalog, Progress
+from audiostore.streams import ByteStream
+
+_T = TypeVar("_T")
+
+When: TypeAlias = Literal["before", "after"]
+Fault: TypeAlias = Callable[[], object]
+"""What happens at a step: it raises, or lets somebody else in, and returns."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Step:
+    """The moment right before or right after the *nth* such call of a run."""
+
+    seam: str
+    call: str
+    nth: int
+    when: When
+
+    def __str__(self) -> str:
+        return f"{self.when} {self.seam}.{self.call} #{self.nth}"
+
+
+class Death(BaseException):
+    """The process is gone: nothing that it would still like to do gets through a seam."""
+
+
+class AppError(Exception):
+    """Raised by what an app hands in: a policy, a processor, a source, a progress callback."""
+
+
+class Faults:
+    """Records what crosses the seams, and breaks what it is told to break."""
+
+    def __init__(self) -> None:
+        self.trace: list[Step] = []
+        self.broken: list[Step] = []
+        self.dead = False
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._plan: dict[Step, Fault] = {}
+
+    def begin(self, plan: Mapping[Step, Fault] | None = None) -> None:
+        """Begin a run: count from one again, with these faults planned (none: record only)."""
+        self.trace, self.broken, self.dead = [], [], False
+        self._counts.clear()
+        self._plan = dict(plan or {})
+
+    def die(self) -> None:
+        self.dead = True
+        raise Death
+
+    def cross(self, seam: str, call: str, do: Callable[[], _T]) -> _T:
+        if self.dead:
+            raise Death
+        self._counts[seam, call] += 1
+        nth = self._counts[seam, call]
+        self._pass(Step(seam, call, nth, "before"))
+        result = do()
+        self._pass(Step(seam, call, nth, "after"))
+        return result
+
+    def _pass(self, step: Step) -> None:
+        if self.dead:
+            raise Death
+        self.trace.append(step)
+        fault = self._plan.pop(step, None)
+        if fault is not None:
+            self.broken.append(step)
+            fault()
+
+    def backend(self, part: Backend) -> Backend:
+        return cast("Backend", _Crossing(part, Backend, f"backend:{part.name}", self))
+
+    def catalog(self, part: Catalog) -> Catalog:
+        return cast("Catalog", _Crossing(part, Catalog, "catalog", self))
+
+    def calls(self, seam: str, call: Callable[..., _T]) -> Callable[..., _T]:
+        """Watch a seam that is a function."""
+
+        def crossing(*args: Any, **options: Any) -> _T:
+            return self.cross(seam, "call", partial(call, *args, **options))
+
+        return crossing
+
+    def items(self, seam: str, items: Iterator[_T]) -> Iterator[_T]:
+        """Watch an iterator, item by item; its end is a step too."""
+        end = object()
+        while (item := self.cross(seam, "next", lambda: next(items, end))) is not end:
+            yield cast("_T", item)
+
+
+class _Crossing:
+    """A part behind the seam at which its calls are watched."""
+
+    def __init__(self, part: object, protocol: type, seam: str, faults: Faults) -> None:
+        self._part = part
+        self._protocol = protocol
+        self._seam = seam
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "name":  # a constant, not a call
+            return getattr(self._part, name)
+        if not callable(getattr(self._protocol, name)):  # a property does work too, like making a folder
+            return self._faults.cross(self._seam, name, lambda: getattr(self._part, name))
+        return partial(self._call, name)
+
+    def _call(self, name: str, *args: Any, **options: Any) -> Any:
+        progress: Progress | None = options.get("progress")
+        if progress is not None:
+            told = self._faults.calls(f"{self._seam}.{name}.progress", progress)
+            options["progress"] = told
+        result = self._faults.cross(self._seam, name, lambda: getattr(self._part, name)(*args, **options))
+        if isinstance(result, ByteStream):
+            return ByteStream(self._faults.items(f"{self._seam}.{name}", result), result.length, result.close)
+        if isinstance(result, Iterator):
+            return self._faults.items(f"{self._seam}.{name}", cast("Iterator[object]", result))
+        return result
+
+
+def error_at(step: Step) -> Exception:
+    """Make the error that a broken part raises at *step*: a lost request, or a lost answer."""
+    if step.seam.startswith(("backend", "catalog")):
+        return Unavailable(f"broken {step}", retryable=True)
+    return AppError(f"broken {step}")
+
+
+def refusal_at(step: Step) -> Exception | None:
+    """Make the error of a backend that refuses *step*, with nothing done; None where that can't be."""
+    if step.seam.startswith("backend") and step.when == "before" and step.call in {"write", "copy"}:
+        return StorageFull(f"broken {step}")
+    return None
+
+
+def raising(error: BaseException) -> Fault:
+    def fault() -> None:
+        raise error
+
+    return fault
