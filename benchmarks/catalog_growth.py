@@ -36,10 +36,10 @@ def seed(path: Path, count: int) -> SQLiteCatalog:
 
     def rows() -> Iterator[tuple[object, ...]]:
         for number in range(count):
-            id = new_id()
+            file = new_id()
             place = f"p{number % 100}", str(number % 40), str(number % 500)
-            key = f"{OWNER}/{place[0]}/chapter_{place[1]}/section_{place[2]}/{id}.wav"
-            yield (id, *place, key)
+            key = f"{OWNER}/{place[0]}/chapter_{place[1]}/section_{place[2]}/{file}.wav"
+            yield (file, *place, key)
 
     connection = sqlite3.connect(path)
     with connection:
@@ -63,25 +63,25 @@ def seed(path: Path, count: int) -> SQLiteCatalog:
 
 def upload(catalog: SQLiteCatalog) -> tuple[float, float]:
     """Reserve and commit one file; give the seconds that each took."""
-    id = new_id()
+    file = new_id()
     request = Request(
-        id=id,
+        id=file,
         owner=OWNER,
         place=Place("p1", "1", "2"),
         filename="take.wav",
-        key=Key(f"{OWNER}/p1/chapter_1/section_2/{id}.wav"),
+        key=Key(f"{OWNER}/p1/chapter_1/section_2/{file}.wav"),
         backend="local",
         size=1_000,
         content_type="audio/wav",
         limits=LIMITS,
         ttl=timedelta(minutes=15),
         metadata={},
-        idempotency_key=id,
+        idempotency_key=file,
     )
     begin = time.perf_counter()
     catalog.reserve(request)
     reserved = time.perf_counter()
-    catalog.commit(id, Written(size=1_000, sha256="ab" * 32, content_type="audio/wav"), limits=LIMITS)
+    catalog.commit(file, Written(size=1_000, sha256="ab" * 32, content_type="audio/wav"), limits=LIMITS)
     return reserved - begin, time.perf_counter() - reserved
 
 

@@ -26,13 +26,13 @@ WRITTEN = Written(size=1_000, sha256="ab" * 32, content_type="audio/wav")
 
 
 def request(owner: str) -> Request:
-    id = new_id()
+    file = new_id()
     return Request(
-        id=id,
+        id=file,
         owner=owner,
         place=Place("p1", "1", "2"),
         filename="take.wav",
-        key=Key(f"{owner}/p1/chapter_1/section_2/{id}.wav"),
+        key=Key(f"{owner}/p1/chapter_1/section_2/{file}.wav"),
         backend="local",
         size=1_000,
         content_type="audio/wav",

@@ -246,7 +246,8 @@ def test_tiers_survive_pickling() -> None:
 
 def test_policies_that_differ_are_not_equal() -> None:
     assert FixedQuota(1) != FixedQuota(2)
-    assert Unlimited() not in (FixedQuota(), CatalogQuota())
+    different: list[object] = [FixedQuota(), CatalogQuota()]
+    assert Unlimited() not in different
     assert FixedQuota("1 MB") == FixedQuota(MB)
 
 

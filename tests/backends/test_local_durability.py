@@ -51,7 +51,7 @@ class Calls(list[str]):
             monkeypatch.setattr(os, name, at(name, call))
 
     def _path(self, file: int, name: str = "") -> str:
-        found = Path(os.readlink(f"/proc/self/fd/{file}")) / name
+        found = Path(f"/proc/self/fd/{file}").readlink() / name
         return "staged" if ".audiostore/staging" in str(found) else str(found.relative_to(self._root))
 
     def _note(self, call: str, path: str) -> None:
@@ -189,7 +189,7 @@ def test_a_file_system_that_can_not_sync_folders_is_used_all_the_same(
     real = os.fsync
 
     def fsync(file: int) -> None:
-        if Path(os.readlink(f"/proc/self/fd/{file}")).is_dir():
+        if Path(f"/proc/self/fd/{file}").readlink().is_dir():
             raise OSError(number, os.strerror(number))
         real(file)
 

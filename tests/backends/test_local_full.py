@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from audiostore.backends import publishing
+from audiostore.backends import local, publishing
 from audiostore.backends.local import LocalBackend
 from audiostore.errors import PermissionDenied, StorageFull
 from audiostore.keys import Key
@@ -33,6 +33,10 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
+def sees_enough(target: int, size: int, where: str) -> None:
+    """Stand in for ``check_room``: there was room when it looked, and then somebody else took it."""
+
+
 def files_below(folder: Path) -> list[Path]:
     return [each for each in folder.rglob("*") if each.is_file()]
 
@@ -52,8 +56,8 @@ class TestReallyFull:
     def test_a_disk_that_fills_midway_keeps_nothing(
         self, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(publishing, "check_room", lambda *args: None)
-        monkeypatch.setattr("audiostore.backends.local.check_room", lambda *args: None)
+        for module in (publishing, local):
+            monkeypatch.setattr(module, "check_room", sees_enough)
         backend = LocalBackend(tiny)
         with pytest.raises(StorageFull):
             backend.write(Key("a/big.wav"), stage_bytes(bytes(2 * MB), tmp_path))
@@ -137,6 +141,10 @@ class TestStaged:
 def test_short_writes_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backend, data, real = LocalBackend(tmp_path / "uploads"), bytes(range(256)) * 1024, os.write
     staged = stage_bytes(data, tmp_path)
-    monkeypatch.setattr(os, "write", lambda file, block: real(file, block[:999]))
+
+    def write(file: int, block: memoryview) -> int:
+        return real(file, block[:999])
+
+    monkeypatch.setattr(os, "write", write)
     backend.write(Key("x.wav"), staged)
     assert (backend.root / "x.wav").read_bytes() == data

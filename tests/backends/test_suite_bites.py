@@ -10,17 +10,19 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from tests.backends import wrong_keepers, wrong_readers, wrong_writers
+from tests.backends.wrong import CAUGHT_BY, Wrong
 
 from audiostore.testing import BackendSuite
-from tests.backends.wrong_backends import CAUGHT_BY, Wrong
 
 ROOT = Path(__file__).parents[2]
+KINDS = (wrong_keepers, wrong_readers, wrong_writers)
 
 HEAD = """
 import pytest
 from audiostore.backends.memory import MemoryBackend
 from audiostore.testing import BackendSuite
-from tests.backends import wrong_backends
+from tests.backends import wrong_keepers, wrong_readers, wrong_writers
 
 class TestWithoutABackend(BackendSuite):
     pass
@@ -34,7 +36,7 @@ WRONG = """
 class Test{name}(BackendSuite):
     @pytest.fixture
     def backend(self):
-        return wrong_backends.{name}()
+        return {module}.{name}()
 """
 
 
@@ -52,11 +54,17 @@ class Outcomes:
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     # One run for all, in a process of its own: the suite as an outsider meets it.
     folder = tmp_path_factory.mktemp("suite")
-    classes = [HEAD, *(WRONG.format(name=wrong.__name__) for wrong in CAUGHT_BY)]
+    classes = [
+        HEAD,
+        *(WRONG.format(module=wrong.__module__.rpartition(".")[2], name=wrong.__name__) for wrong in CAUGHT_BY),
+    ]
     (folder / "test_it.py").write_text("\n".join(classes))
-    (folder / "pytest.ini").write_text(
-        f"[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider --import-mode=importlib\npythonpath = {ROOT}\n"
+    settings = (
+        "filterwarnings = error",
+        "addopts = -p no:cacheprovider --import-mode=importlib",
+        f"pythonpath = {ROOT}",
     )
+    (folder / "pytest.ini").write_text("\n".join(["[pytest]", *settings]))
     chosen = ["test_it.py::TestRight", "test_it.py::TestWithoutABackend::test_it_has_a_name_that_stays"]
     chosen += [f"test_it.py::Test{wrong.__name__}::{test}" for wrong, test in CAUGHT_BY.items()]
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "--tb=line", *chosen]
@@ -74,6 +82,7 @@ def test_a_wrong_backend_fails_the_test_that_is_about_it(outcomes: Outcomes, wro
 
 
 def test_every_test_of_the_suite_has_caught_something() -> None:
+    assert {wrong.__module__ for wrong in CAUGHT_BY} == {kind.__name__ for kind in KINDS}
     assert the_tests_of_the_suite() == set(CAUGHT_BY.values())
 
 
