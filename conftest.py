@@ -99,9 +99,9 @@ def _agree(expected: str, printed: str) -> bool:
 
 def _environment() -> dict[str, str]:
     # The commands of this very environment, and no settings but the page's own.
-    kept = {name: value for name, value in os.environ.items() if name in {"HOME", "LANG", "TMPDIR"}}  # noqa: TID251
-    tracing = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}  # noqa: TID251
-    folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])  # noqa: TID251
+    kept = {name: value for name, value in os.environ.items() if name in {"HOME", "LANG", "TMPDIR"}}
+    tracing = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
+    folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return kept | tracing | {"PATH": folders, "PYTHONWARNINGS": "error"}
 
 

@@ -54,7 +54,7 @@ def seed(path: Path, count: int) -> SQLiteCatalog:
             "INSERT INTO reservations (id, owner, project, chapter, section, filename, key, backend, size, charged,"
             " state, file_id, content_type, metadata, created_at, expires_at, held_until, idempotency_key, finished_at)"
             " SELECT id, 'alice', project, chapter, section, 'take.wav', key, 'local', 1000, 0, 'committed', id,"
-            " 'audio/wav', '{}', 0, 0, 0, 'again-' || id, unixepoch() * 1000000 FROM seeds"
+            " 'audio/wav', '{}', 0, 0, 0, 'again-' || id, strftime('%s', 'now') * 1000000 FROM seeds"
         )
         connection.execute("UPDATE accounts SET committed = committed + 1000 * ?, files = files + ?", (count, count))
     connection.close()

@@ -30,7 +30,7 @@ COMMANDS = {
     "docs": "check the generated tables, then build the site into site/",
     "tables": "write the generated tables of the docs anew",
     "wheel": "build the sdist and the wheel, and try the wheel in an environment of its own",
-    "bench": "the benchmarks (more words go to them)",
+    "bench": "the benchmarks, all or those that are named",
 }
 
 
@@ -132,13 +132,21 @@ def wheel(more: list[str]) -> int:
         elsewhere = Path(folder)
         subprocess.run([sys.executable, "-m", "venv", str(elsewhere / "venv")], check=True)
         python = elsewhere / "venv" / "bin" / "python"
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", str(built)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-qq", str(built)], check=True)
         return call(python, "-I", ROOT / "scripts" / "smoke.py", cwd=elsewhere)
 
 
 def bench(more: list[str]) -> int:
-    install("dev")
-    return call(PYTHON, "-m", "benchmarks", *more)
+    install("test")
+    names = [word for word in more if not word.startswith("-")] or sorted(
+        file.stem for file in (ROOT / "benchmarks").glob("[a-z]*.py")
+    )
+    options = [word for word in more if word.startswith("-")]
+    worst = 0
+    for name in names:
+        say(f"\n{name}")
+        worst = max(worst, call(PYTHON, "-m", f"benchmarks.{name}", *options))
+    return worst
 
 
 def install(what: str) -> None:
@@ -151,7 +159,7 @@ def install(what: str) -> None:
     say(f"preparing .venv ({what}), once ...")
     if not _same_python():
         _make_venv()
-    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
     needs = ["-e", "."]
     if what != "runtime":
         # Dependency groups came with pip 25.1.
@@ -172,7 +180,7 @@ def browser() -> None:
         say("(on Debian, as root: apt-get install chromium chromium-driver)")
         return
     say("installing chromium and chromium-driver ...")
-    os.environ["DEBIAN_FRONTEND"] = "noninteractive"  # noqa: TID251 - apt-get's own switch
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
     install = ["install", "-qq", "-y", "--no-install-recommends", "chromium", "chromium-driver"]
     for words in (["update", "-qq"], install):
         if call("apt-get", *words, quiet=True):
@@ -228,7 +236,7 @@ def _make_venv() -> None:
 
 
 def _with_another_python() -> int:
-    test = "import sys; sys.exit(sys.version_info < %r)" % (OLDEST,)  # noqa: UP031 - read by old Pythons too
+    test = "import sys; sys.exit(sys.version_info < " + repr(OLDEST) + ")"
     for minor in range(20, OLDEST[1] - 1, -1):
         found = shutil.which(f"python3.{minor}")
         if found and subprocess.call([found, "-c", test], stderr=subprocess.DEVNULL) == 0:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from audiostore.cli.commands import audiostore
 
+from audiostore.cli.commands import audiostore
 from audiostore.settings import VARIABLES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

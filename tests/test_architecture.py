@@ -133,7 +133,7 @@ def _modules_after(statement: str) -> set[str]:
 
 def _python(code: str, cwd: Path | None = None) -> str:
     # Without what coverage adds to a child process, which would be seen as our own imports.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("COV")}  # noqa: TID251
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], env=kept, cwd=cwd, capture_output=True, text=True, check=False
     )
@@ -188,7 +188,7 @@ def test_a_layer_contract_bites(breach: str, tmp_path: Path) -> None:
     code, told = lint_imports(tmp_path, contract)
     assert code == 1, told
     assert "1 broken" in told, told
-    assert "audiostore." + module.removesuffix(".py").replace("/", ".") in told, told
+    assert Path(module).stem in told, told
 
 
 def test_the_layer_contracts_are_kept(tmp_path: Path) -> None:

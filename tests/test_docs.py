@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scripts import tables
 
 import audiostore
 from audiostore import settings
+from scripts import tables
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -141,6 +141,15 @@ def test_a_range_is_only_for_get() -> None:
     assert (reply.status, reply.headers["Content-Length"], body) == (200, str(SIZE), b"")
 
 
+def test_a_header_that_occurs_twice_is_one_list() -> None:
+    class Pairs:
+        def items(self) -> list[tuple[str, str]]:
+            return [("Range", "bytes=0-1"), ("range", "bytes=4-5"), ("If-Match", '"other"'), ("if-match", ETAG)]
+
+    with serve(store, store.url(take).rpartition("/")[2], headers=Pairs()) as reply:
+        assert reply.status == 200
+
+
 def test_twenty_thousand_odd_ranges_are_answered_in_no_time() -> None:
     made = random.Random(8)
     shards = ["bytes=", "bytes", "=", "-", ",", " ", "\t", "0", "1", "99", "100", "9" * 30, "W/", '"', "\0", "é", "*"]

@@ -31,6 +31,7 @@ from audiostore import (
 from audiostore.backends.memory import MemoryBackend
 from audiostore.catalogs.memory import MemoryCatalog
 from audiostore.errors import NotFound
+from audiostore.signing import Link
 from audiostore.streams import ByteStream
 from tests.http_host import Host, fetch, hosted
 
@@ -198,6 +199,11 @@ class TestNames:
         told = named(name)
         assert unquote(told.partition("''")[2] or told.partition("=")[2].strip('"')) == saved
 
+    def test_a_long_name_of_a_file_is_told_in_short(self) -> None:
+        take = SHELF.put(b"RIFFsound", owner="alice", filename="é" * 2000 + ".wav")
+        with serve(SHELF, SHELF.url(take).rpartition("/")[2]) as reply:
+            assert unquote(reply.headers["Content-Disposition"].partition("''")[2]) == "é" * 125 + ".wav"
+
 
 class TestSafety:
     @pytest.mark.parametrize("sent", ["audio/wav", "audio/ogg", "audio/mp4", "audio/x-caf"])
@@ -336,9 +342,9 @@ class TestFaults:
 
     def test_an_object_shorter_than_its_record_is_no_reply(self, faulty: AudioStore, backend: Broken) -> None:
         backend.short = 1
-        with pytest.raises(ChecksumMismatch):
+        with pytest.raises(ChecksumMismatch) as raised:  # which keeps the frames alive, and all they hold
             self.get(faulty)
-        assert backend.closed == 1
+        assert backend.closed == 1, raised
 
     def test_an_object_that_is_missing_is_not_found_by_head_either(self, faulty: AudioStore, backend: Broken) -> None:
         assert self.get(faulty, "HEAD").status == 200
@@ -349,6 +355,14 @@ class TestFaults:
         token = faulty.url(faulty.put(SOUND, owner="alice")).rpartition("/")[2]
         other = AudioStore(MemoryBackend(name="new"), faulty.catalog, secret=SECRET)
         assert serve(other, token).status == 404
+
+    def test_a_link_binds_the_backend(self, backend: Broken) -> None:
+        both = AudioStore(backend, MemoryCatalog(), backends=[MemoryBackend(name="second")], secret=SECRET)
+        take, soon = both.put(SOUND, owner="alice"), both.signer.expiry(timedelta(hours=1))
+        for name, status in ((backend.name, 200), ("second", 404)):
+            token = both.signer.sign(Link(method="GET", backend=name, key=take.key, expires_at=soon))
+            with serve(both, token) as reply:
+                assert reply.status == status
 
     def test_a_reply_that_is_dropped_closes_what_it_read(self, faulty: AudioStore, backend: Broken) -> None:
         with self.get(faulty) as reply:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from datetime import timedelta
 from typing import cast
 from urllib.parse import urlsplit
@@ -134,7 +135,7 @@ def finish_upload(reservation: str) -> Answer:
 
 @site.route("/audio/<token>", methods=["GET", "PUT"])
 def audio(token: str) -> Answer:
-    request.max_content_length = None  # the link itself says how much it may bring
+    request.max_content_length = sys.maxsize  # the link itself says how much it may bring
     reply = serve(store, token, request.method, request.headers, request.stream)
     # Passed through, the body is closed by the server, even if the client leaves before its end.
     return Response(reply.body, reply.status, reply.headers, direct_passthrough=True)
@@ -143,7 +144,7 @@ def audio(token: str) -> Answer:
 def sent_file() -> FileStorage:
     """Give the form's file. Werkzeug reads it here, into a temporary file, and no more than this owner may send."""
     limit = store.usage(owner()).limits.per_file
-    request.max_content_length = None if limit is None else limit + FORM
+    request.max_content_length = sys.maxsize if limit is None else limit + FORM
     return request.files["file"]
 
 

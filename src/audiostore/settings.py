@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from audiostore.errors import ConfigurationError, from_os_error
 from audiostore.models import Limits
@@ -161,6 +159,8 @@ class _Environment:
         return None if self.text(name).lower() == "unlimited" else self.size(name, "MB")
 
     def url(self, name: str) -> str | None:
+        from urllib.parse import urlsplit
+
         value = self.get(name)
         if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc):
             raise ConfigurationError(f"{name} is no http(s) URL")
@@ -194,6 +194,8 @@ def local_parts(root: str | os.PathLike[str]) -> tuple[LocalBackend, SQLiteCatal
 
 def local_secret(root: str | os.PathLike[str]) -> str:
     """Read the secret of the store in *root*, or make one, exclusively: of many processes, one makes it."""
+    import secrets
+
     path = _own_folder(root) / "secret"
     try:
         if not path.exists():

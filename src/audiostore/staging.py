@@ -9,8 +9,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -103,7 +101,7 @@ class StagingArea:
             return
         if limit is not None and size > limit and refuse is not None:
             raise refuse(size)
-        free = 0 if moved else shutil.disk_usage(self.folder).free
+        free = 0 if moved else _free(self.folder)
         if not moved and size > free:
             raise StorageFull(str(self.folder), needed=size, free=free)
 
@@ -131,19 +129,19 @@ class StagingArea:
 @contextmanager
 def staging_area(place: Path | None) -> Generator[StagingArea]:
     """Open a folder of one's own below *place* (``None``: the temp folder) and remove it with all it holds."""
-    place = place or Path(tempfile.gettempdir()) / f"audiostore-staging-{os.getuid()}"
+    place = place or _temp_place()
     _os(os.makedirs, place, 0o700, exist_ok=True, what=place)
     folder, lock = _locked_folder(place)
     try:
         yield StagingArea(folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         os.close(lock)
 
 
 def sweep_staging(place: Path | None, older_than: timedelta) -> int:
     """Remove folders that dead processes left; how many. One that is locked is alive, however old."""
-    place = place or Path(tempfile.gettempdir()) / f"audiostore-staging-{os.getuid()}"
+    place = place or _temp_place()
     if not place.is_dir():
         return 0
     removed = 0
@@ -160,11 +158,34 @@ def sweep_staging(place: Path | None, older_than: timedelta) -> int:
         except BlockingIOError:
             continue
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
             removed += 1
         finally:
             os.close(lock)
     return removed
+
+
+def _temp_place() -> Path:
+    import tempfile  # it loads half the standard library, and most stores never come here
+
+    return Path(tempfile.gettempdir()) / f"audiostore-staging-{os.getuid()}"
+
+
+def _free(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def _remove(folder: Path) -> None:
+    # What a processor nested deeper is rare enough for shutil, which is slow to load. What stays is swept later.
+    try:
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+    except OSError:
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _locked_folder(place: Path) -> tuple[Path, int]:

@@ -81,7 +81,7 @@ def read_range(file: io.BufferedIOBase | io.RawIOBase, start: int, end: int) -> 
 
     def chunks() -> Iterator[bytes]:
         file.seek(start)
-        left = end - start
+        left = max(0, end - start)
         while left:
             chunk = file.read(min(CHUNK, left))
             if not chunk:
@@ -114,12 +114,14 @@ class SeekableFile(io.RawIOBase):
         return True
 
     def tell(self) -> int:
+        self._refuse_if_closed()
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        if self.closed:
-            raise ValueError("I/O operation on closed file")
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._refuse_if_closed()
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}.get(whence)
+        if base is None:
+            raise ValueError(f"invalid whence {whence}")
         position = base + offset
         if position < 0:
             raise ValueError(f"negative seek position {position}")
@@ -132,13 +134,12 @@ class SeekableFile(io.RawIOBase):
         return position
 
     def readinto(self, buffer: Buffer, /) -> int:
+        self._refuse_if_closed()
         target = memoryview(buffer).cast("B")
         if self._position >= self._size or not target:
             return 0
         if not self._rest:
-            if self._stream is None:
-                self._stream = self._read(self._position, self._size)
-            self._rest = memoryview(next(self._stream, b""))
+            self._rest = memoryview(self._next_chunk())
         count = min(len(target), len(self._rest))
         target[:count] = self._rest[:count]
         self._rest = self._rest[count:]
@@ -148,6 +149,24 @@ class SeekableFile(io.RawIOBase):
     def close(self) -> None:
         self._drop()
         super().close()
+
+    def _next_chunk(self) -> bytes:
+        """Read on. A stream that broke off is dropped: asked again, it would look like the end of the file."""
+        if self._stream is None:
+            self._stream = self._read(self._position, self._size)
+        try:
+            chunk = next((each for each in self._stream if each), b"")
+        except BaseException:
+            self._drop()
+            raise
+        if not chunk:
+            self._drop()
+            raise Unavailable(f"the object ended {self._size - self._position} bytes early", retryable=True)
+        return chunk
+
+    def _refuse_if_closed(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
 
     def _drop(self) -> None:
         self._rest = memoryview(b"")

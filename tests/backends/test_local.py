@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any, NoReturn
 
 import pytest
 
 from audiostore.backends.local import LocalBackend
-from audiostore.errors import AudioStoreError, NotFound, Unavailable
+from audiostore.errors import AlreadyExists, AudioStoreError, NotFound, Unavailable
 from audiostore.keys import Key
 from audiostore.streams import CHUNK
 from audiostore.testing import BackendSuite, stage_bytes
@@ -123,11 +127,12 @@ class TestPlaces:
 
     def test_a_disposable_file_of_another_file_system_is_copied(self, tmp_path: Path, shm: Path) -> None:
         backend = LocalBackend(tmp_path)
-        staged = stage_bytes(bytes(3 * CHUNK), shm, disposable=True)
+        staged = stage_bytes(bytes(12 * CHUNK), shm, disposable=True)
         told: list[int] = []
         backend.write(Key("a/take.wav"), staged, progress=lambda done, resume: told.append(done))
-        assert (tmp_path / "a/take.wav").read_bytes() == bytes(3 * CHUNK)
-        assert told == sorted(told)
+        assert (tmp_path / "a/take.wav").read_bytes() == bytes(12 * CHUNK)
+        # Nothing is told, and nothing is synced, for an attempt that can't succeed.
+        assert told == [4 * CHUNK, 8 * CHUNK, 12 * CHUNK, 12 * CHUNK]
 
     def test_a_folder_that_is_empty_after_a_delete_goes_and_the_root_stays(self, tmp_path: Path) -> None:
         backend = LocalBackend(tmp_path / "uploads")
@@ -229,10 +234,46 @@ class TestTheDiskFails:
         assert (backend.root / "a/take.wav").read_bytes() == b"lower"
 
 
+def test_without_hard_links_nobody_renames_between_anothers_look_and_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, key = LocalBackend(tmp_path / "uploads"), Key("a/x.wav")
+    rename, flock, turns = os.rename, fcntl.flock, count()
+    second_asked, outcome = Event(), list[str]()
+
+    def second() -> None:
+        try:
+            backend.write(key, stage_bytes(b"second", tmp_path))
+            outcome.append("written")
+        except AlreadyExists:
+            outcome.append("refused")
+        finally:
+            second_asked.set()
+
+    other = Thread(target=second)
+
+    def flock_seen(file: int, how: int) -> None:
+        if other.is_alive() and how == fcntl.LOCK_EX:
+            second_asked.set()
+        flock(file, how)
+
+    def rename_with_the_second_in_between(*args: Any, **options: Any) -> None:
+        if next(turns) == 0:
+            other.start()
+            second_asked.wait()
+        rename(*args, **options)
+
+    monkeypatch.setattr(os, "link", _failing(errno.EPERM))
+    monkeypatch.setattr(fcntl, "flock", flock_seen)
+    monkeypatch.setattr(os, "rename", rename_with_the_second_in_between)
+    backend.write(key, stage_bytes(b"first", tmp_path))
+    other.join()
+    assert outcome == ["refused"]
+    assert (backend.root / key).read_bytes() == b"first"
+
+
 @pytest.fixture
 def shm() -> Iterator[Path]:
-    import tempfile
-
     place = Path("/dev/shm")
     if not place.is_dir():
         pytest.skip("no second file system here (/dev/shm)")

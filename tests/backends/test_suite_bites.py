@@ -10,10 +10,10 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from tests.backends import wrong_keepers, wrong_readers, wrong_writers
-from tests.backends.wrong import CAUGHT_BY, Wrong
 
 from audiostore.testing import BackendSuite
+from tests.backends import wrong_keepers, wrong_readers, wrong_writers
+from tests.backends.wrong import CAUGHT_BY, Wrong
 
 ROOT = Path(__file__).parents[2]
 KINDS = (wrong_keepers, wrong_readers, wrong_writers)

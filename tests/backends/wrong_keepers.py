@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from tests.backends.wrong import Wrong
-
 from audiostore.backends.memory import MemoryBackend
 from audiostore.errors import AlreadyExists
 from audiostore.keys import Key
 from audiostore.models import ObjectStat, Staged
 from audiostore.protocols import Progress
+from tests.backends.wrong import Wrong
 
 
 class ListsInOrderOfWriting(Wrong, caught_by="a_listing_is_recursive_and_in_order_of_key"):

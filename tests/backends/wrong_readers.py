@@ -9,14 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.backends.wrong import Wrong
-
 from audiostore.backends.memory import MemoryBackend
 from audiostore.errors import NotFound
 from audiostore.keys import Key
 from audiostore.models import ObjectStat, Staged
 from audiostore.protocols import Capabilities, Progress
 from audiostore.streams import ByteStream, read_range
+from tests.backends.wrong import Wrong
 
 
 class LosesEmptyObjects(Wrong, caught_by="an_empty_object_is_an_object"):

@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError
 
-from tests.backends.wrong import Wrong
-
 from audiostore.errors import AlreadyExists, Unavailable
 from audiostore.keys import Key
 from audiostore.models import ObjectStat, Staged
 from audiostore.protocols import Progress
 from audiostore.streams import ByteStream
+from tests.backends.wrong import Wrong
 
 
 class Overwrites(Wrong, caught_by="nothing_is_overwritten"):
@@ -55,7 +54,7 @@ class LooksBeforeItWrites(Wrong, caught_by="of_many_writers_of_one_key_one_wins_
         if key in self._kept:
             raise AlreadyExists(key)
         with suppress(BrokenBarrierError):
-            self._time_for_others_to_look.wait(timeout=5)
+            self._time_for_others_to_look.wait(timeout=1)
         return self._replace(key, staged.path.read_bytes())
 
 

@@ -70,7 +70,12 @@ class Faults:
         nth = self._counts[seam, call]
         self._pass(Step(seam, call, nth, "before"))
         result = do()
-        self._pass(Step(seam, call, nth, "after"))
+        try:
+            self._pass(Step(seam, call, nth, "after"))
+        except BaseException:
+            if isinstance(result, ByteStream):
+                result.close()  # a lost answer is not to leave a file open
+            raise
         return result
 
     def _pass(self, step: Step) -> None:

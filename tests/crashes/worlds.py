@@ -12,15 +12,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-from audiostore import AudioStore, FixedQuota
+from audiostore import AudioStore, ChapterSectionPath, FixedQuota
 from audiostore.backends.local import LocalBackend
 from audiostore.backends.memory import MemoryBackend
 from audiostore.catalogs.memory import MemoryCatalog
 from audiostore.catalogs.sqlite import SQLiteCatalog
 from audiostore.errors import Unavailable
+from audiostore.keys import Key
 from audiostore.models import Place, Staged
 from audiostore.protocols import Backend, Catalog
-from audiostore.testing import SettableClock
+from audiostore.testing import SettableClock, stage_bytes
 from tests.crashes.faults import Faults
 
 OWNERS = ("alice", "bob", "carol")
@@ -29,6 +30,7 @@ TTL = timedelta(minutes=15)
 HOLD = timedelta(seconds=30)
 LONG = timedelta(days=1)
 SECRET = "a secret of the crash machine"
+_PATHS = ChapterSectionPath()
 _RAM = Path("/dev/shm")  # nothing here needs to survive a power cut, and its fsyncs cost nothing
 
 
@@ -64,8 +66,7 @@ class World:
         self.folder = temporary_folder()
         self.clock = SettableClock()
         self.faults = Faults()
-        self.fallback = False
-        self.processing = False
+        self.fallback = self.processing = self.slow = self.orphans = False
         self.down: set[str] = set()
         self._store_type, self._defect_of_catalog, self._defect_of_backend = store, catalog, backend
         self._kept_tempdir, tempfile.tempdir = tempfile.tempdir, str(self.folder)
@@ -91,8 +92,11 @@ class World:
         self.store = self._watched_store()
         self.plain = self._store(*self._parts.values(), self._catalog)
 
-    def configure(self, *, fallback: bool = False, processing: bool = False) -> None:
-        self.fallback, self.processing = fallback, processing
+    def configure(
+        self, *, fallback: bool = False, processing: bool = False, slow: bool = False, orphans: bool = False
+    ) -> None:
+        """Give the store a fallback or a processor, heartbeats at every chunk, sweeps that look for orphans."""
+        self.fallback, self.processing, self.slow, self.orphans = fallback, processing, slow, orphans
         self.restart()
 
     def state(self) -> State:
@@ -110,13 +114,13 @@ class World:
             assert usage.used + usage.reserved <= QUOTA, f"{owner} is above quota: {usage}"
             assert sum(seen) <= usage.used, f"{owner} has more than is counted: {usage}"
 
-    def settle(self, sweep: Callable[[], object] | None = None) -> None:
+    def settle(self) -> None:
         """Let time go by and sweep, until there can be nothing left to do; then all must agree to the byte."""
         self.faults.begin()
         self.down.clear()
         for _ in range(3):
             self.pass_time(LONG)
-            (sweep or self.plain.sweep)()
+            self.plain.sweep(orphans=self.orphans, grace=timedelta(0))
         report = self.plain.audit()
         assert report.ok, report.drift
         self._check_ledger()
@@ -138,6 +142,9 @@ class World:
 
     def objects(self, backend: str = "main") -> list[str]:
         return [each.key for each in self._parts[backend].list()]
+
+    def write_orphan(self, content: bytes) -> None:
+        self._parts["main"].write(Key("lost/take.wav"), stage_bytes(content, self.folder))
 
     def second_store(self) -> AudioStore:
         """Make the store of another process, which nothing breaks."""
@@ -191,11 +198,12 @@ class World:
             catalog,
             backends=() if self.fallback else [spare],
             fallback=spare if self.fallback else None,
+            paths=_PATHS,
             quota=watch("quota", FixedQuota(total=QUOTA)),
             process=watch("process", _louder) if self.processing else None,
             secret=SECRET,
             ttl=TTL,
-            hold=HOLD,
+            hold=HOLD if not self.slow else timedelta(microseconds=3),
             clock=self.clock,
         )
 

@@ -33,7 +33,7 @@ from audiostore.streams import ByteStream, clamp_range, read_range
 class LocalBackend:
     """Keep objects as files below *root*, which is made if it is missing; the folder ``root/.audiostore`` is ours.
 
-    >>> backend = LocalBackend("uploads")  # doctest: +SKIP
+    >>> backend = LocalBackend("uploads")
 
     The root may be a symlink. Below it none is followed: whatever leads through one is ``PermissionDenied``, and
     ``list`` passes over symlinks and over files whose names are no keys. With ``fsync=False`` a write is still all or

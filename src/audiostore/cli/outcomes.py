@@ -88,6 +88,15 @@ class CommandLine(click.Group):
             tell(error, as_json=as_json)
         sys.exit(code if isinstance(code, int) else Outcome.OK)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(Outcome.USAGE)
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of a file's life, not of the alphabet
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             result = super().invoke(ctx)

@@ -134,7 +134,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 def place_options(command: _Command) -> _Command:
     """Add ``--project --chapter --section``."""
     for name in ("section", "chapter", "project"):
-        command = text_option(f"--{name}", f"The {name} in a book.")(command)
+        command = text_option(f"--{name}", f"Of this {name}.")(command)
     return command
 
 

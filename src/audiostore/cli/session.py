@@ -33,6 +33,12 @@ class Session:
         """The folder that holds the files."""
         return self.root if self.root is not None else Settings.from_env(self._environ()).upload_folder
 
+    @property
+    def own_secret(self) -> Path | None:
+        """Where the store keeps a secret of its own; None if the settings bring one."""
+        brought = self.root is None and Settings.from_env(self._environ()).secret is not None
+        return None if brought else self.folder / OWN_FOLDER / "secret"
+
     def store(self, *, create: bool = False) -> AudioStore:
         """Open the store; only with *create* may it be a new one, so that a mistyped folder is not filled.
 

@@ -27,10 +27,10 @@ _ROWS = 200
 
 
 def shown(text: object) -> str:
-    """Give *text* as one line that a terminal only prints.
+    r"""Give *text* as one line that a terminal only prints.
 
-    >>> print(shown("take\\n\\x1b[2J.wav"))
-    take\\n\\x1b[2J.wav
+    >>> print(shown("take\n\x1b[2J.wav"))
+    take\n\x1b[2J.wav
     """
     return _HOSTILE.sub(lambda match: match[0].encode("unicode_escape").decode(), str(text))
 
@@ -78,6 +78,11 @@ def facts(pairs: Iterable[tuple[str, object]]) -> Iterator[str]:
     return columns([(name, shown(value)) for name, value in pairs])
 
 
+def counted(count: int, what: str) -> str:
+    """Write *count* of *what*, in the plural where it is due."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def moment(time: datetime) -> str:
     """Write a time for people, in their own zone."""
     return f"{time.astimezone():%Y-%m-%d %H:%M}"
@@ -89,11 +94,16 @@ def place(file: AudioFile) -> str:
     return shown("/".join(each or "-" for each in ids)) if any(ids) else "-"
 
 
+def lasting(file: AudioFile) -> str:
+    """Write how long *file* plays."""
+    return "-" if file.duration is None else f"{file.duration:.1f} s"
+
+
 def usage_lines(owner: str, usage: Usage) -> Iterator[str]:
     """Draw how full *owner* is, and tell it in numbers."""
     percent = usage.percent
     yield f"{shown(owner)}  {_bar(percent)}  {percent:.1f} %" if percent is not None else f"{shown(owner)}  unlimited"
-    files = f"in {usage.files} file{'' if usage.files == 1 else 's'}"
+    files = f"in {counted(usage.files, 'file')}"
     allowed = "" if usage.limits.files is None else f" of {usage.limits.files}"
     pending = f"for {usage.pending} under way" if usage.pending else ""
     rows = [
@@ -134,12 +144,12 @@ def watched(size: int | None, *, as_json: bool) -> bool:
     return size is not None and size >= LONG and not as_json and sys.stderr.isatty()
 
 
-def _row(file: AudioFile, *, long: bool) -> tuple[str, ...]:
-    row = (file.id, format_size(file.size), moment(file.created_at))
+def _row(file: AudioFile, *, long: bool) -> list[str]:
+    row = [file.id, format_size(file.size), moment(file.created_at)]
     if long:
-        row += (file.content_type, "-" if file.duration is None else f"{file.duration:.1f} s")
-    row += (place(file), shown(file.filename))
-    return (*row, shown(file.key)) if long else row
+        row += [file.content_type, lasting(file)]
+    row += [place(file), shown(file.filename)]
+    return [*row, shown(file.key)] if long else row
 
 
 def _bar(percent: float, width: int = 24) -> str:

@@ -118,9 +118,10 @@ _JOINED = tuple(
 )
 
 
-def an_upload(
-    owner: str = "alice", place: Place = Place("p1", "1", "2"), filename: str = "take.wav", id: str | None = None
-) -> Upload:
+_PLACE = Place("p1", "1", "2")
+
+
+def an_upload(owner: str = "alice", place: Place = _PLACE, filename: str = "take.wav", id: str | None = None) -> Upload:
     """Make an upload as the store would, one byte long."""
     return Upload(
         id=id or new_id(), owner=owner, place=place, filename=filename, content_type="application/octet-stream", size=1

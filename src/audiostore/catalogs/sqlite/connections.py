@@ -153,9 +153,12 @@ class Connections:
             self.name, timeout=self.timeout, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         try:
+            migrations = self._migrations or schema.shipped()
+            if not self._upgraded:
+                schema.check(connection, str(self.path), migrations)
             self._use_wal(connection)
             if not self._upgraded:
-                schema.upgrade(connection, str(self.path), self._migrations or schema.shipped())
+                schema.upgrade(connection, str(self.path), migrations)
                 self._upgraded = True
         except BaseException:
             connection.close()

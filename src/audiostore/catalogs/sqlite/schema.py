@@ -13,6 +13,9 @@ from audiostore.errors import ConfigurationError
 Migrations: TypeAlias = Sequence[str]
 """SQL scripts; the first makes version 1, the second leads from 1 to 2, and so on."""
 
+_OURS = 0x41756453
+"""The ``application_id`` that the first script writes."""
+
 
 @cache
 def shipped() -> Migrations:
@@ -28,7 +31,7 @@ def upgrade(connection: sqlite3.Connection, name: str, migrations: Migrations) -
     Raises:
         ConfigurationError: the file is newer than *migrations*, or not a catalog.
     """
-    while (version := _version(connection, name, len(migrations))) < len(migrations):
+    while (version := check(connection, name, migrations)) < len(migrations):
         connection.execute("BEGIN IMMEDIATE")
         try:
             # Somebody else may have been faster: what counts is the version under the lock.
@@ -41,15 +44,34 @@ def upgrade(connection: sqlite3.Connection, name: str, migrations: Migrations) -
             raise
 
 
+def check(connection: sqlite3.Connection, name: str, migrations: Migrations) -> int:
+    """Give the version of the file, 0 for an empty one, without changing anything.
+
+    Raises:
+        ConfigurationError: the file is newer than *migrations*, or not a catalog.
+    """
+    connection.execute("BEGIN")
+    try:
+        return _version(connection, name, len(migrations))
+    finally:
+        connection.execute("ROLLBACK")
+
+
 def _version(connection: sqlite3.Connection, name: str, newest: int) -> int:
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    application = _number(connection, "PRAGMA application_id")
+    version = _number(connection, "PRAGMA user_version")
+    if application != _OURS and (version or _number(connection, "SELECT count(*) FROM sqlite_master")):
+        raise ConfigurationError(f"{name} is a database of another program; a catalog needs a file of its own")
     if version > newest:
         raise ConfigurationError(
             f"{name} has schema version {version}, this audiostore knows up to {newest}: upgrade audiostore"
         )
-    if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise ConfigurationError(f"{name} is a database of another program; a catalog needs a file of its own")
     return version
+
+
+def _number(connection: sqlite3.Connection, query: str) -> int:
+    number: int = connection.execute(query).fetchone()[0]
+    return number
 
 
 def _apply(connection: sqlite3.Connection, script: str, version: int) -> None:

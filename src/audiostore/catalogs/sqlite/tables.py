@@ -32,7 +32,7 @@ _SELECT_RECORD = f"SELECT {_RECORD} FROM records WHERE"  # noqa: S608
 _SELECT_REMOVAL = f"SELECT {_REMOVAL} FROM removals WHERE"  # noqa: S608
 
 _HOLDERS = """
-    SELECT iif(hidden, 'hidden', 'record') FROM records WHERE key = :key AND backend = :backend
+    SELECT CASE hidden WHEN 0 THEN 'record' ELSE 'hidden' END FROM records WHERE key = :key AND backend = :backend
     UNION ALL SELECT 'pending' FROM reservations WHERE key = :key AND backend = :backend AND state = 'pending'
     UNION ALL SELECT 'removal' FROM removals WHERE key = :key AND backend = :backend
 """

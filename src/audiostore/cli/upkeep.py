@@ -1,0 +1,83 @@
+"""The commands that keep a store in order: sweep, audit. (doctor has a page of its own.)"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import timedelta
+
+import click
+
+from audiostore.cli.outcomes import Outcome
+from audiostore.cli.parsing import by, common_options, parse_duration, text_option
+from audiostore.cli.session import Session, pass_session
+from audiostore.cli.showing import columns, counted, show, shown
+from audiostore.models import AuditReport, Drift, SweepReport
+from audiostore.sizes import format_size
+
+
+@click.command(short_help="Finish or undo what was interrupted.")
+@click.option("--orphans", is_flag=True, help="Also look for objects that no record knows.")
+@click.option(
+    "--grace",
+    metavar="DURATION",
+    callback=by(parse_duration),
+    help="With --orphans: only those older than this, and erase them after this again.  [default: 1d]",
+)
+@common_options
+@pass_session
+def sweep(session: Session, *, orphans: bool, grace: timedelta | None) -> None:
+    """Finish or undo what was interrupted. Run it every few minutes, e.g. from cron; any number at once is fine."""
+    if grace is not None and not orphans:
+        raise click.UsageError("--grace needs --orphans")
+    store = session.store()
+    report = (
+        store.sweep() if not orphans else store.sweep(orphans=True, grace=timedelta(days=1) if grace is None else grace)
+    )
+    show(asdict(report), as_json=session.as_json, text=_swept(report))
+
+
+@click.command(short_help="Compare ledger, records and bytes.")
+@text_option("--owner", "Only this owner's.")
+@common_options
+@click.pass_context
+def audit(context: click.Context, owner: str | None) -> None:
+    """Compare ledger, records and bytes; a line for each finding, and exit code 6 if there is one. Changes nothing."""
+    session = context.ensure_object(Session)
+    report = session.store().audit(owner)
+    answer = {"ok": report.ok, "files": report.files, "objects": report.objects}
+    drift = [asdict(each) for each in report.drift]
+    show(answer | {"drift": drift}, as_json=session.as_json, text=_audited(report))
+    if not report.ok:
+        context.exit(Outcome.FINDINGS)
+
+
+def _swept(report: SweepReport) -> Iterator[str]:
+    counts = [
+        (report.expired, "reservations expired"),
+        (report.erased, "objects erased"),
+        (report.postponed, "objects could not be erased, they wait for a later sweep"),
+        (report.staging, "folders of dead processes removed"),
+        (report.orphans, "orphans queued"),
+    ]
+    rows = [(str(count), what) for count, what in counts if count]
+    return columns(rows, right=(0,)) if rows else iter(["nothing to do"])
+
+
+def _audited(report: AuditReport) -> Iterator[str]:
+    yield from columns([(each.kind, *_finding(each)) for each in report.drift])
+    found = counted(len(report.drift), "finding") if report.drift else "all agree"
+    yield f"{counted(report.files, 'file')}, {counted(report.objects, 'object')}: {found}"
+
+
+def _finding(drift: Drift) -> tuple[str, str]:
+    where = shown(drift.key if drift.key is not None else drift.owner)
+    match drift.kind:
+        case "object_missing":
+            return where, f"recorded with {format_size(drift.ledger)}, and not there"
+        case "object_unrecorded":
+            return where, f"{format_size(drift.truth)} that no record knows"
+        case "size_differs":
+            return where, f"recorded with {drift.ledger} bytes, is {drift.truth}"
+        case _:
+            return where, f"the ledger says {drift.ledger}, the records say {drift.truth}"
