@@ -102,6 +102,7 @@ def test_an_id_can_not_pass_for_a_shortened_one() -> None:
         "=2/p1/chapter_1/section_2/take-86678899aabbccdd.wav",
         "!/p1/chapter_1/section_2/take-86678899aabbccdd.wav",
         "-/p1/chapter_1/section_2/take-86678899aabbccdd.wav",
+        "=\ud800/p1/chapter_1/section_2/take-86678899aabbccdd.wav",
         "alice/p1/chapter_1/section_2/take.wav",
         "alice/p1/1/2/take-86678899aabbccdd.wav",
         "a" * 100_000,

@@ -8,7 +8,7 @@ An id becomes one segment of ``a-z 0-9 . _ - = !``:
 - these letters, digits and ``. _ -`` are kept;
 - ``B`` is ``!b``, since on a disk that ignores case Bob and bob would share a folder;
 - every other byte of its UTF-8 is ``=xx``, and so is what would make a segment odd somewhere: a ``-`` or ``.`` in
-  front, a ``.`` at the end, the first letter of a name that Windows reserves;
+  front, a ``.`` at the end, the first letter of a segment that would be a name that Windows reserves;
 - an id whose escaped form is longer than 120 characters (less where a segment holds several) is cut, with ``==``
   and a digest behind. That can't be turned back: the record has the id in full;
 - a missing project, chapter or section is ``-``, which no id can be.
@@ -174,7 +174,7 @@ class _Segment:
         whole = "".join(text + value for text, value in parts)
         text, value = parts[0]
         if value and _RESERVED.fullmatch(whole):
-            # Text and value make a reserved name together, as "c{chapter}" with "on" does.
+            # A value alone, or together with the text, as "c{chapter}" with "on" does.
             return f"{text}={ord(value[0]):02x}{whole[len(text) + 1 :]}"
         return whole
 
@@ -270,8 +270,6 @@ def _escape(value: str | None, marks: frozenset[str], longest: int) -> str:
     for index, odd in ((0, "-."), (-1, ".")):
         if parts[index] in odd:
             parts[index] = f"={raw[index]:02x}"
-    if _RESERVED.fullmatch("".join(parts)):
-        parts[0] = f"={raw[0]:02x}"
     whole = "".join(parts)
     if len(whole) <= longest:
         return whole

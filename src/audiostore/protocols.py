@@ -188,7 +188,8 @@ class Catalog(Protocol):
         An equal request with the same (owner, idempotency key) gives the first reservation, ``committed`` or still
         ``pending`` and now held by this caller; after ``released`` or ``expired``, or when the committed file was
         deleted since, it starts over. Equal is: place, filename, size, sha256, replaces. For a replacement only the
-        growth is charged. An owner short of room gets its own expired reservations back first.
+        growth is charged; pending replacements of one file share the growth of the largest, since only one can be the
+        file in the end. An owner short of room gets its own expired reservations back first.
 
         Raises:
             QuotaExceeded: ``kind`` bytes, files, or unset (no limits given and none known). FileTooLarge.

@@ -29,7 +29,7 @@ from audiostore.testing import SettableClock
 
 LIMITS = Limits(total=100, files=5)
 OWNERS = st.sampled_from(["alice", "bob"])
-SIZES = st.integers(0, 60)
+SIZES = st.sampled_from([0, 1, 10, 40, 60, 90, 100])
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 MINUTES = st.integers(0, 30)
 
@@ -42,7 +42,7 @@ class Ledgers(RuleBasedStateMachine):
         self.sqlite = SQLiteCatalog(Path(self.folder.name) / "catalog.db", clock=self.clock)
         self.memory = MemoryCatalog(clock=self.clock)
         self.sizes: dict[str, int] = {}
-        self.files: list[str] = []
+        self.files: dict[str, str] = {}
 
     def teardown(self) -> None:
         self.sqlite.close()
@@ -69,11 +69,14 @@ class Ledgers(RuleBasedStateMachine):
         instead=st.integers(0, 9),
         hold=st.sampled_from([0, 2]),
     )
-    def reserve(self, owner: str, size: int, ttl: int, key: str | None, replaces: int, instead: int, hold: int) -> None:
+    def reserve(
+        self, *, owner: str, size: int, ttl: int, key: str | None, replaces: int, instead: int, hold: int
+    ) -> None:
         file, pending = new_id(), list(self.sizes)
+        replaced = list(self.files)[replaces] if replaces < len(self.files) else None
         request = Request(
             id=file,
-            owner=owner,
+            owner=owner if replaced is None else self.files[replaced],
             place=Place("p"),
             filename="take.wav",
             key=Key(f"audio/{file}"),
@@ -84,7 +87,7 @@ class Ledgers(RuleBasedStateMachine):
             ttl=timedelta(minutes=ttl),
             hold=timedelta(minutes=hold),
             metadata={"id": file},
-            replaces=self.files[replaces] if replaces < len(self.files) else None,
+            replaces=replaced,
             instead_of=pending[instead] if instead < len(pending) and replaces % 2 else None,
             idempotency_key=key,
         )
@@ -106,7 +109,7 @@ class Ledgers(RuleBasedStateMachine):
         if size <= self.sizes[reservation]:
             assert not isinstance(said, QuotaExceeded), "what was reserved must fit"
         if not isinstance(said, AudioStoreError) and said[0].id not in self.files:
-            self.files.append(said[0].id)
+            self.files[said[0].id] = said[0].owner
 
     @precondition(lambda self: self.sizes)
     @rule(number=st.integers(0, 99), erase=st.booleans())
@@ -123,7 +126,7 @@ class Ledgers(RuleBasedStateMachine):
     @precondition(lambda self: self.files)
     @rule(owner=OWNERS, number=st.integers(0, 9))
     def hide(self, owner: str, number: int) -> None:
-        file = self.files[number % len(self.files)]
+        file = list(self.files)[number % len(self.files)]
         self.both(lambda catalog: [each.key for each in catalog.hide(owner, [file])])
 
     @rule(forget=st.booleans())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sqlite3
-import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from audiostore.catalogs.sqlite import SQLiteCatalog, schema
 from audiostore.catalogs.sqlite.connections import Connections
 from audiostore.errors import ConfigurationError, Unavailable
 from audiostore.testing.customer import Customer
+from tests.catalogs.opener import open_and_write
 
 NEXT = """
 -- What a version after the last one might do; its comments hold a semicolon; and it has a trigger.
@@ -51,23 +52,19 @@ def test_a_new_file_has_the_newest_version(path: Path) -> None:
     assert version_of(path) == len(schema.shipped()) >= 1
 
 
-def test_many_may_open_the_same_new_file_at_once(path: Path) -> None:
-    start = threading.Barrier(16)
-
-    def use(_: int) -> str:
-        connections = Connections(path, 30.0)
-        connections._lock = threading.Lock()  # as if each were a process of its own: nobody queues at a common lock
-        start.wait()
-        with connections.writing(durable=True) as connection:
-            connection.execute("INSERT INTO overrides (owner, numbers) VALUES (hex(randomblob(8)), '{}')")
-        connections.close()
-        return "done"
-
-    with ThreadPoolExecutor(16) as threads:
-        assert list(threads.map(use, range(16))) == ["done"] * 16
-    connection = sqlite3.connect(path)
-    assert connection.execute("SELECT count(*) FROM overrides").fetchone() == (16,)
-    connection.close()
+@pytest.mark.slow
+def test_many_processes_may_open_the_same_new_file_at_once(tmp_path: Path) -> None:
+    names = [f"process-{number}" for number in range(8)]
+    with multiprocessing.get_context("spawn").Pool(len(names)) as processes:
+        for number in range(20):
+            path = str(tmp_path / f"{number}.db")
+            jobs = [(path, time.time() + 0.05, name) for name in names]
+            assert processes.starmap(open_and_write, jobs, chunksize=1) == ["done"] * len(names)
+            catalog = SQLiteCatalog(path)
+            assert all(catalog.override(name) for name in names)
+            catalog.close()
+        processes.close()
+        processes.join()
 
 
 def test_an_old_file_is_upgraded_in_place_and_keeps_its_records(path: Path) -> None:

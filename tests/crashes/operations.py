@@ -190,17 +190,17 @@ def _look(world: World, file: AudioFile) -> None:
     assert store.audit().ok
 
 
-def replaced(content: bytes) -> Effect:
+def replaced(content: bytes, only: str | None = None) -> Effect:
     return lambda state: {
-        each: File("alice", file.place, content) for each, file in state.items() if not each.startswith(NEW)
+        each: File("alice", file.place, content) for each, file in state.items() if only in {None, each}
     }
 
 
-def moved(state: State) -> Mapping[str, File | None]:
-    return {
+def moved(only: str | None = None) -> Effect:
+    return lambda state: {
         each: File("alice", Place("p1", "9", "2"), file.content)
         for each, file in state.items()
-        if not each.startswith(NEW)
+        if only in {None, each}
     }
 
 
@@ -218,6 +218,10 @@ def gone(project: str | None = None) -> Effect:
         for each, file in state.items()
         if file.owner == "alice" and project in {None, file.place.project}
     }
+
+
+def gone_alone(only: str) -> Effect:
+    return lambda state: {only: None}
 
 
 def _none(world: World) -> None:
@@ -265,7 +269,7 @@ OPERATIONS: Mapping[str, Operation] = {
         prepare=put_old, act=lambda world, file: world.store.delete(file, owner="alice"), effect=gone()
     ),
     "move": Operation(
-        prepare=put_old, act=lambda world, file: world.store.move(file, owner="alice", chapter=9), effect=moved
+        prepare=put_old, act=lambda world, file: world.store.move(file, owner="alice", chapter=9), effect=moved()
     ),
     "copy": Operation(
         prepare=put_old,

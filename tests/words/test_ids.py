@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,24 @@ def test_ids_of_eight_threads_differ_and_each_thread_sees_them_grow() -> None:
 
 def _some(count: int) -> list[str]:
     return [new_id() for _ in range(count)]
+
+
+def test_threads_that_take_turns_within_a_call_never_share_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time_ns()
+
+    def slow_clock() -> int:
+        # Long enough for other threads to get their turn in the middle of a call.
+        return now + sum(range(50)) * 0
+
+    monkeypatch.setattr(time, "time_ns", slow_clock)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            made = [each for some in pool.map(_some, [2_000] * 8) for each in some]
+    finally:
+        sys.setswitchinterval(interval)
+    assert len({each[:18] for each in made}) == len(made)
 
 
 def test_an_id_sorts_after_one_that_another_thread_had_made_before() -> None:

@@ -140,6 +140,19 @@ def test_two_limits_together_are_the_tighter_one_in_any_order(one: Limits, two: 
     assert _lets_in(one & two) == _lets_in(one) & _lets_in(two)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ({"audio/*"}, {"audio/mpeg", "image/png"}, {"audio/mpeg"}),
+        ({"*/*"}, {"audio/*"}, {"audio/*"}),
+        ({"audio/wav"}, {"audio/mpeg"}, set[str]()),
+        ({"audio/wav", "image/*"}, {"audio/*", "image/png"}, {"audio/wav", "image/png"}),
+    ],
+)
+def test_two_rules_together_let_in_what_both_let_in(one: set[str], other: set[str], both: set[str]) -> None:
+    assert (Limits(types=frozenset(one)) & Limits(types=frozenset(other))).types == frozenset(both)
+
+
 def test_nothing_is_tighter_than_something_and_something_than_no_limit() -> None:
     assert Limits(total=0) & Limits(total=5) == Limits(total=0)
     assert Limits(total=None) & Limits(total=5) == Limits(total=5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -16,5 +17,8 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
             raise
         sys.stderr.write('audiostore: the command line needs click: pip install "audiostore[cli]"\n')
         sys.exit(2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without é must not end a listing
     audiostore.main(words)
     sys.exit(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import shutil
 import sqlite3
 import stat
@@ -77,11 +78,12 @@ class Local:
 
 def examine(store: AudioStore, secret: Path | None) -> Iterator[Check]:
     """Make every check that can be made of *store*."""
+    trip = _examined("round trip", _round_trip, store)  # first, because it makes a catalog that is not there yet
     if isinstance(store.backend, LocalBackend) and isinstance(store.catalog, SQLiteCatalog):
         local = Local(store=store, root=store.backend.root, catalog=store.catalog.path, secret=secret)
         for name, look in _LOCAL.items():
             yield _examined(name, look, local)
-    yield _examined("round trip", _round_trip, store)
+    yield trip
 
 
 def _examined(name: str, look: Callable[[_T], str], subject: _T) -> Check:
@@ -89,8 +91,8 @@ def _examined(name: str, look: Callable[[_T], str], subject: _T) -> Check:
         return Check(name=name, detail=look(subject))
     except Finding as finding:
         return Check(name=name, detail=str(finding), fix=finding.fix)
-    except (AudioStoreError, OSError, sqlite3.Error) as error:
-        return Check(name=name, detail=str(error), fix="see what it says; what the store promises rests on this")
+    except (AudioStoreError, OSError) as error:
+        return Check(name=name, detail=str(error), fix="find out why: the store can't do without")
 
 
 def _folder(local: Local) -> str:
@@ -102,8 +104,7 @@ def _folder(local: Local) -> str:
 
 def _private(local: Local) -> str:
     if found := [each for each in (local.own, local.staging) if each.stat().st_mode & _OTHERS]:
-        paths = " ".join(map(str, found))
-        raise Finding("other users of this machine can look into the store's own folder", f"chmod 700 {paths}")
+        raise Finding("other users can look into the store's own folder", f"chmod 700 {_quoted(*found)}")
     return f"only this user can look into {local.own}"
 
 
@@ -154,7 +155,7 @@ def _clock(local: Local) -> str:
 def _staging(local: Local) -> str:
     left = [each for each in local.staging.iterdir() if _is_left_over(each, local.store.ttl)]
     if left:
-        raise Finding(f"{len(left)} left by processes that died", "audiostore sweep, every few minutes from now on")
+        raise Finding(f"{len(left)} left by processes that died", "run audiostore sweep, every few minutes from now on")
     return "nothing left by processes that died"
 
 
@@ -191,16 +192,27 @@ def _schema(local: Local) -> str:
 
 
 def _integrity(local: Local) -> str:
-    found = _ask(local, "quick_check")
+    found = str(_ask(local, "quick_check"))
     if found != "ok":
-        raise Finding(str(found).splitlines()[0], f"stop the app, and bring back {local.catalog} from a backup")
+        raise Finding(found.splitlines()[-1], _restore(local))
     return "the catalog's file is sound"
 
 
 def _ask(local: Local, pragma: str) -> object:
     name = f"file:{quote(str(local.catalog.resolve()))}?mode=ro"
-    with closing(sqlite3.connect(name, uri=True)) as connection:
-        return connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+    try:
+        with closing(sqlite3.connect(name, uri=True)) as connection:
+            return connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+    except sqlite3.Error as error:
+        raise Finding(str(error), _restore(local)) from error
+
+
+def _restore(local: Local) -> str:
+    return f"stop the app, and bring back {local.catalog} from a backup"
+
+
+def _quoted(*paths: Path) -> str:
+    return " ".join(shlex.quote(str(path)) for path in paths)
 
 
 def _secret(local: Local) -> str:
@@ -209,11 +221,13 @@ def _secret(local: Local) -> str:
         return "from the settings"
     found = path.stat()
     if found.st_mode & _OTHERS:
-        raise Finding(f"other users can reach it (mode {stat.S_IMODE(found.st_mode):04o})", f"chmod 600 {path}")
+        raise Finding(
+            f"other users can reach it (mode {stat.S_IMODE(found.st_mode):04o})", f"chmod 600 {_quoted(path)}"
+        )
     if found.st_uid != os.geteuid():
-        raise Finding("it belongs to another user", f"chown it to the user that the app runs as: {path}")
+        raise Finding("it belongs to another user", f"chown {_quoted(path)} to the user that the app runs as")
     if found.st_size < MIN_SECRET:
-        raise Finding("too short", f"remove {path}: a new one is made, and old links end")
+        raise Finding("too short", f"rm {_quoted(path)}: a new one is made, and old links end")
     return "only this user can read it"
 
 

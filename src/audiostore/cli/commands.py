@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sqlite3
+from importlib import metadata
 
 import click
 
@@ -36,7 +37,7 @@ class _Sections(CommandLine):
             formatter.write_dl([(f"{outcome.value:>3}", outcome.meaning) for outcome in Outcome])
 
 
-@click.group(cls=_Sections, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Sections)
 @click.version_option(__version__, prog_name="audiostore", message="%(prog)s %(version)s")
 @common_options
 @click.pass_context
@@ -58,15 +59,9 @@ def version(session: Session) -> None:
         "audiostore": __version__,
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
-        "click": _click_version(),
+        "click": metadata.version("click"),
     }
     show(versions, as_json=session.as_json, text=facts(versions.items()))
-
-
-def _click_version() -> str:
-    from importlib import metadata
-
-    return metadata.version("click")
 
 
 for _commands in (*_SECTIONS.values(), (version,)):

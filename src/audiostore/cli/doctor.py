@@ -44,6 +44,6 @@ def _examine(session: Session) -> Iterator[Check]:
 def _lines(checks: Sequence[Check]) -> Iterator[str]:
     rows: list[tuple[str, str, str]] = []
     for each in checks:
-        told = each.detail if each.fix is None else f"{each.detail}: {each.fix}"
+        told = each.detail if each.fix is None else f"{each.detail} -> {each.fix}"
         rows.append(("ok" if each.fix is None else "fix", each.name, shown(told)))
     return columns(rows)

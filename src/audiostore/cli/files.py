@@ -174,8 +174,9 @@ def rm(session: Session, ids: tuple[str, ...], *, owner: str, project: str | Non
         count, missing = _delete(store, ids, owner)
     else:
         what = f"everything of {shown(owner)}" + ("" if project is None else f" in project {shown(project)}")
-        if not yes:
-            _confirm(f"Delete {what}?", session)
+        if not (yes or _confirmed(f"Delete {what}?", session)):
+            click.echo("nothing is deleted", err=True)
+            return
         count = store.delete_owner(owner) if project is None else store.delete_project(owner, project)
     if not missing or session.as_json or count:
         told = f"deleted {counted(count, 'file')}"
@@ -195,10 +196,15 @@ def _delete(store: AudioStore, ids: Sequence[str], owner: str) -> tuple[int, lis
     return len(ids) - len(missing), missing
 
 
-def _confirm(question: str, session: Session) -> None:
-    if session.as_json or not sys.stdin.isatty():
+def _confirmed(question: str, session: Session) -> bool:
+    if session.as_json or not someone_is_there():
         raise click.UsageError("nobody is there to be asked: add --yes")
-    click.confirm(question, abort=True, err=True)
+    return click.confirm(question, err=True)
+
+
+def someone_is_there() -> bool:
+    """Tell whether a question would be read."""
+    return sys.stdin.isatty()
 
 
 @contextmanager

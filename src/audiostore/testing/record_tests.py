@@ -71,6 +71,16 @@ class ReplacementTests:
         alice.finishes(equal)
         assert alice.counts() == (100, 0, 1)
 
+    def test_takes_of_one_file_share_the_room_of_the_largest(self, alice: Customer) -> None:
+        # Only one of them can be the file in the end, and until then the file is never larger than the largest.
+        file = alice.stores(60)
+        takes = [alice.reserves(size, replaces=file.id) for size in (100, 100, 80)]
+        assert alice.counts() == (60, 40, 1)
+        for take in takes:
+            alice.finishes(take)
+            assert sum(alice.counts()[:2]) <= 100
+        assert alice.counts() == (80, 0, 1)
+
     def test_giving_one_take_up_keeps_the_room_of_the_others(self, alice: Customer) -> None:
         file = alice.stores(10)
         large, small = alice.reserves(60, replaces=file.id), alice.reserves(40, replaces=file.id)
