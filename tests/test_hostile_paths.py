@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiostore import ChapterSectionPath, Key, TemplatePath, Upload
@@ -136,6 +136,7 @@ ids = st.text(min_size=1, max_size=200) | st.sampled_from(_POOL) | st.text("aA-_
 maybe = st.none() | ids
 
 
+@settings(deadline=None)
 @given(ids, st.builds(Place, maybe, maybe, maybe), st.text(), st.sampled_from(TEMPLATES))
 def test_parse_is_the_inverse_of_building(owner: str, place: Place, filename: str, template: str) -> None:
     upload = Upload(id=UUID, owner=owner, place=place, filename=filename, content_type="audio/wav", size=1)
@@ -144,6 +145,7 @@ def test_parse_is_the_inverse_of_building(owner: str, place: Place, filename: st
         assert key is None or _place_of(build, key) in ((owner, place), None)
 
 
+@settings(deadline=None)
 @given(st.text("ab01.-_=!/", max_size=60))
 def test_what_parse_takes_is_what_it_would_build(text: str) -> None:
     build = TemplatePath("{owner}/{project}-{chapter}/{id}")

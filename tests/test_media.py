@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiostore import media
@@ -189,6 +189,7 @@ def test_random_bytes_are_never_audio() -> None:
     assert [kind for kind in found if kind.startswith("audio/")] == []
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=300),
     st.sampled_from([b"", b"ID3\4\0\0", b"\xff\xfb", b"\xff\xf1", b"RIFF", b"\0\0\0\x18ftyp", b"OggS"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiostore import CatalogQuota, FixedQuota, Limits, TieredQuota, Unlimited
@@ -164,6 +164,7 @@ rules = st.none() | st.frozensets(st.sampled_from(["audio/mpeg", "audio/wav", "a
 policies = st.builds(FixedQuota, numbers, per_file=numbers, files=numbers, types=rules)
 
 
+@settings(deadline=None)
 @given(policies, policies)
 def test_joining_never_loosens_and_its_order_does_not_matter(one: FixedQuota, other: FixedQuota) -> None:
     both = (one & other)("alice")

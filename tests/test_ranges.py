@@ -242,6 +242,16 @@ def test_a_date_that_is_none_is_ignored(date: str) -> None:
     assert ask(If_Range=date, Range="bytes=0-1")[0].status == 200
 
 
+def test_a_date_longer_than_any_is_ignored() -> None:
+    assert ask(If_Modified_Since=http_date(MADE) + " " * 20)[0].status == 304
+    assert ask(If_Modified_Since=http_date(MADE) + " " * 100)[0].status == 200
+
+
+def test_a_list_of_tags_longer_than_any_matches_nothing() -> None:
+    assert ask(If_None_Match=", ".join([ETAG] * 20))[0].status == 304
+    assert ask(If_None_Match=", ".join([ETAG] * 200))[0].status == 200
+
+
 @given(st.text(st.sampled_from('SunMonJan 0123456789,:-+GMTZ()\\"<@>.;\t\0é'), max_size=40))
 def test_no_date_breaks_anything(date: str) -> None:
     assert ask(If_Modified_Since=date)[0].status in {200, 304}

@@ -289,6 +289,10 @@ class TestRefusals:
         for junk in ("", "x", "v1..", "a" * 10_000, "%00", "../../etc/passwd", "v1.%2e.x", "?"):
             assert fetch(host, f"/audio/{junk}").status == 403
 
+    def test_head_refuses_without_a_body(self, store: AudioStore) -> None:
+        with serve(store, "junk", "HEAD") as head, serve(store, "junk") as whole:
+            assert (head.status, head.headers, list(head.body)) == (403, whole.headers, [])
+
     def test_a_store_without_a_secret_says_so(self) -> None:
         with pytest.raises(ConfigurationError, match="secret"):
             serve(AudioStore(MemoryBackend(), MemoryCatalog()), "v1.a.b")

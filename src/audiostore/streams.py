@@ -128,7 +128,7 @@ class SeekableFile(io.RawIOBase):
         ahead = position - self._position
         if 0 <= ahead <= len(self._rest):
             self._rest = self._rest[ahead:]
-        elif ahead:
+        else:
             self._drop()
         self._position = position
         return position

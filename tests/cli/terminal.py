@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from click.testing import CliRunner, Result
 
@@ -61,14 +61,25 @@ class Terminal:
         return [json.loads(line) for line in self.run("ls", "--owner", owner, "--json").stdout.splitlines()]
 
     def process(
-        self, *words: str | Path, python: tuple[str, ...] = ("-m", "audiostore"), **more: Any
+        self,
+        *words: str | Path,
+        python: tuple[str, ...] = ("-m", "audiostore"),
+        typed: bytes = b"",
+        out: int | IO[bytes] = subprocess.PIPE,
+        **environ: str,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run one command as a process of its own."""
+        """Run one command as a process of its own, with *environ* on top of the terminal's."""
         return subprocess.run(
             [sys.executable, *python, *(str(word) for word in words)],
-            **{"cwd": self.folder, "env": self.environ(), "capture_output": True, "check": False} | more,
+            cwd=self.folder,
+            env=self.environ() | environ,
+            input=typed,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
         )
 
     def environ(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE", "PYTHON"))}  # noqa: TID251
+        kept = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE", "PYTHON"))}
         return kept | {"UPLOAD_FOLDER": str(self.root), "PATH": os.defpath, "LANG": "C.UTF-8"}

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ class TestProcesses:
         assert ran.stderr == b'audiostore: the command line needs click: pip install "audiostore[cli]"\n'
 
     def test_a_file_goes_through_pipes(self, terminal: Terminal) -> None:
-        put = terminal.process("put", "-", "--owner", "alice", "--json", input=WAV)
+        put = terminal.process("put", "-", "--owner", "alice", "--json", typed=WAV)
         file = json.loads(put.stdout)
         assert file["filename"] == "audio.wav"
         got = terminal.process("get", file["id"], "--owner", "alice", "-o", "-")
@@ -68,12 +69,7 @@ class TestProcesses:
         read, write = os.pipe()
         os.close(read)
         try:
-            ran = terminal.process(
-                *(word.format(id=file_id) for word in words),
-                capture_output=False,
-                stdout=write,
-                stderr=subprocess.PIPE,
-            )
+            ran = terminal.process(*(word.format(id=file_id) for word in words), out=write)
         finally:
             os.close(write)
         assert (ran.returncode, ran.stderr) == (141, b"")
@@ -82,12 +78,12 @@ class TestProcesses:
     def test_a_full_disk_behind_a_redirection_is_told(self, terminal: Terminal) -> None:
         terminal.put()
         with Path("/dev/full").open("wb") as full:
-            ran = terminal.process("ls", "--owner", "alice", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+            ran = terminal.process("ls", "--owner", "alice", out=full)
         assert (ran.returncode, ran.stderr) == (5, b"audiostore: no space left in standard output\n")
 
     def test_a_terminal_of_few_characters_gets_them_escaped(self, terminal: Terminal) -> None:
         terminal.put("--filename", "Глава é.wav")
-        ran = terminal.process("ls", "--owner", "alice", env=terminal.environ() | {"PYTHONIOENCODING": "latin-1"})
+        ran = terminal.process("ls", "--owner", "alice", PYTHONIOENCODING="latin-1")
         assert (ran.returncode, ran.stderr) == (0, b"")
         assert rb"\u0413\u043b\u0430\u0432\u0430 " + "é.wav".encode("latin-1") in ran.stdout
 
@@ -105,8 +101,12 @@ class TestProcesses:
             put.stdin.write(WAV * 4000)
             put.stdin.flush()  # more than a pipe holds: it is being read
             put.send_signal(signal.SIGINT)
+            with suppress(BrokenPipeError):  # it may be gone; if it just began to wait for us, this wakes it
+                put.stdin.write(WAV)
+                put.stdin.flush()
             said = put.stderr.read()
-            put.stdin.close()
+            with suppress(BrokenPipeError):
+                put.stdin.close()
         assert (put.returncode, said.strip()) == (130, b"audiostore: interrupted")
         assert list((terminal.root / ".audiostore" / "staging").iterdir()) == []
         assert terminal.json("usage", "bob")["reserved"] == 0

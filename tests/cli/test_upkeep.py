@@ -6,14 +6,13 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from audiostore import AudioStore
-from audiostore.catalogs.memory import MemoryCatalog
 from audiostore.backends.memory import MemoryBackend
+from audiostore.catalogs.memory import MemoryCatalog
 from tests.cli.terminal import WAV, Terminal
 
 HOUR_AGO = time.time() - 3600

@@ -52,12 +52,17 @@ class Faults:
         self.dead = False
         self._counts: Counter[tuple[str, str]] = Counter()
         self._plan: dict[Step, Fault] = {}
+        self._nth: tuple[int, str] | None = None
 
-    def begin(self, plan: Mapping[Step, Fault] | None = None) -> None:
-        """Begin a run: count from one again, with these faults planned (none: record only)."""
+    def begin(self, plan: Mapping[Step, Fault] | None = None, *, nth: tuple[int, str] | None = None) -> None:
+        """Begin a run: count from one again, with these faults planned (none: record only).
+
+        *nth* breaks whatever step comes as the nth, by ``"error"`` or ``"death"``.
+        """
         self.trace, self.broken, self.dead = [], [], False
         self._counts.clear()
         self._plan = dict(plan or {})
+        self._nth = nth
 
     def die(self) -> None:
         self.dead = True
@@ -83,6 +88,8 @@ class Faults:
             raise Death
         self.trace.append(step)
         fault = self._plan.pop(step, None)
+        if self._nth is not None and self._nth[0] == len(self.trace):
+            fault = self.die if self._nth[1] == "death" else raising(error_at(step))
         if fault is not None:
             self.broken.append(step)
             fault()

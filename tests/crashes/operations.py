@@ -46,14 +46,14 @@ class Operation:
 
     def check_done(self, before: State, after: State) -> None:
         """Check that all has changed that was to change, and nothing else."""
-        assert _known(after, before) == applied(before, self.effect(before)), "it was done, but not as asked"
+        assert known(after, before) == applied(before, self.effect(before)), "it was done, but not as asked"
 
     def check_left(self, before: State, after: State, error: BaseException) -> None:
         """Check what a failed call left: for each file the old or the new, never half, never nothing."""
         changes = self.effect(before)
         if _tells_that_nothing_changed(error):
             changes = {}
-        seen, target = _known(after, before), applied(before, changes)
+        seen, target = known(after, before), applied(before, changes)
         for each in {*before, *seen, *target}:
             allowed = {before.get(each), target.get(each)}
             assert seen.get(each) in allowed, f"{each} is neither old nor new"
@@ -63,7 +63,7 @@ def _tells_that_nothing_changed(error: BaseException) -> bool:
     return isinstance(error, AppError) or (isinstance(error, AudioStoreError) and not isinstance(error, Unavailable))
 
 
-def _known(after: State, before: State) -> Mapping[str, File]:
+def known(after: State, before: State) -> Mapping[str, File]:
     fresh = [each for each in after if each not in before]
     assert len(fresh) <= 1, "stored more than once"
     return {each if each in before else NEW: file for each, file in after.items()}

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from audiostore import AudioFile, AudioStore
-from audiostore.errors import AudioStoreError, NotFound, ReservationExpired, Unavailable
+from audiostore.errors import AudioStoreError, NotFound, QuotaExceeded, ReservationExpired, Unavailable
 from audiostore.keys import Key
 from tests.crashes.breaking import record
 from tests.crashes.faults import Step
-from tests.crashes.operations import NEW, OPERATIONS, Effect, Operation, applied, gone, gone_alone, moved, nothing, replaced
-from tests.crashes.worlds import LONG, File, State, World
+from tests.crashes.operations import FRESH, NEW, OPERATIONS, Effect, Operation, applied, gone, gone_alone, moved, nothing, replaced
+from tests.crashes.worlds import HOLD, LONG, QUOTA, File, State, World
 
 NOBODYS = AudioFile(
     id="nobody's",
@@ -118,4 +118,52 @@ def _in_turn(state: State, effects: Sequence[Effect]) -> Mapping[str, File]:
 
 
 def _unnamed(after: State, before: State) -> Mapping[str, File]:
-    return {each if each in before else NEW: file for each, file in after.items()}
+    fresh = [each for each in after if each not in before]
+    names = {each: f"{NEW} {number}" for number, each in enumerate(fresh)}
+    return {names.get(each, each): file for each, file in after.items()}
+
+
+def test_of_two_that_do_not_both_fit_one_gets_in() -> None:
+    for step in record("memory", OPERATIONS["put"]):
+        share_the_last_bytes(step)
+
+
+def share_the_last_bytes(step: Step, **defects: Any) -> None:
+    with World("memory", **defects) as world:
+        got_in: list[object] = []
+
+        def intrude() -> None:
+            with suppress(QuotaExceeded):
+                got_in.append(world.second_store().begin_upload(owner="alice", size=QUOTA - len(FRESH) + 1))
+            world.check()
+
+        world.faults.begin({step: intrude})
+        with suppress(QuotaExceeded):
+            got_in.append(OPERATIONS["put"].act(world, None))
+        world.check()
+        assert len(got_in) == 1
+        world.settle()
+
+
+def test_a_second_try_while_the_first_one_sleeps_stores_it_once() -> None:
+    operation = OPERATIONS["put with an idempotency key"]
+    for step in record("memory", operation):
+        _try_twice(operation, step)
+
+
+def _try_twice(operation: Operation, step: Step) -> None:
+    with World("memory") as world:
+        operation.furnish(world)
+        given: list[object] = []
+
+        def try_again() -> None:
+            world.faults.begin()
+            world.pass_time(2 * HOLD)
+            given.append(operation.act(world, None))
+
+        world.faults.begin({step: try_again})
+        with suppress(ReservationExpired):
+            given.append(operation.act(world, None))
+        world.settle()
+        assert given
+        assert given == list(world.plain.list(owner="alice")) * len(given)

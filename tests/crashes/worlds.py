@@ -12,12 +12,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-from audiostore import AudioStore, ChapterSectionPath, FixedQuota
+from audiostore import AudioFile, AudioStore, ChapterSectionPath, FixedQuota
 from audiostore.backends.local import LocalBackend
 from audiostore.backends.memory import MemoryBackend
 from audiostore.catalogs.memory import MemoryCatalog
 from audiostore.catalogs.sqlite import SQLiteCatalog
-from audiostore.errors import Unavailable
+from audiostore.errors import AudioStoreError, Unavailable
 from audiostore.keys import Key
 from audiostore.models import Place, Staged
 from audiostore.protocols import Backend, Catalog
@@ -101,7 +101,7 @@ class World:
 
     def state(self) -> State:
         return {
-            each.id: File(owner, each.place, self.plain.get(each))
+            each.id: File(owner, each.place, self._content(each))
             for owner in OWNERS
             for each in self.plain.list(owner=owner)
         }
@@ -110,7 +110,7 @@ class World:
         """Check what holds at every moment, in the middle of a catastrophe too."""
         for owner in OWNERS:
             usage = self.plain.usage(owner)
-            seen = [len(self.plain.get(each)) for each in self.plain.list(owner=owner)]
+            seen = [len(self._content(each)) for each in self.plain.list(owner=owner)]
             assert usage.used + usage.reserved <= QUOTA, f"{owner} is above quota: {usage}"
             assert sum(seen) <= usage.used, f"{owner} has more than is counted: {usage}"
 
@@ -149,6 +149,12 @@ class World:
     def second_store(self) -> AudioStore:
         """Make the store of another process, which nothing breaks."""
         return self._store(*self._parts.values(), self._catalog)
+
+    def _content(self, file: AudioFile) -> bytes:
+        try:
+            return self.plain.get(file)
+        except AudioStoreError as error:
+            raise AssertionError(f"what is seen can't be read: {error}") from error
 
     def _check_ledger(self) -> None:
         for owner in OWNERS:

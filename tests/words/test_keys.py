@@ -9,7 +9,7 @@ import re
 from pathlib import PureWindowsPath
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiostore import Key
@@ -111,6 +111,7 @@ def test_a_key_is_made_of_text(wrong: object) -> None:
         Key(wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60) | st.text(PORTABLE, max_size=60) | st.text("./ aCON", max_size=12))
 def test_any_text_is_a_portable_key_or_refused(text: str) -> None:
     try:

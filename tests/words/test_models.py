@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiostore import AudioFile, Key, Limits, SignedUrl, Upload, Usage
@@ -131,6 +131,7 @@ def _lets_in(limits: Limits) -> set[str]:
     return {kind for kind in KINDS if limits.types is None or allows(limits.types, kind)}
 
 
+@settings(deadline=None)
 @given(limits, limits, limits)
 def test_two_limits_together_are_the_tighter_one_in_any_order(one: Limits, two: Limits, three: Limits) -> None:
     assert one & two == two & one

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiostore.sizes import format_size, parse_size
@@ -86,12 +86,14 @@ def test_a_size_is_written_for_people(size: int | None, written: str) -> None:
     assert format_size(size) == written
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**60))
 def test_what_is_written_for_people_can_be_read_again_nearly(size: int) -> None:
     again = parse_size(format_size(size))
     assert abs(again - size) <= 0.06 * max(size, 1)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_text_is_a_size_or_refused(text: str) -> None:
     try:

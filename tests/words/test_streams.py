@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiostore.errors import Unavailable
@@ -87,6 +87,7 @@ def test_a_stream_that_breaks_off_lets_go_and_says_so() -> None:
 # Ranges
 
 
+@settings(deadline=None)
 @given(st.integers(0, 300), st.integers(0, 300), st.none() | st.integers(0, 300))
 def test_a_range_is_clamped_as_python_slices(size: int, start: int, end: int | None) -> None:
     content = CONTENT[:size]
@@ -163,10 +164,20 @@ steps = st.lists(
 )
 
 
-@given(steps, st.sampled_from([1, 16, 100, 8192]), st.integers(1, 500))
-def test_it_reads_and_seeks_as_a_real_file(steps: list[tuple[str, int, int]], buffer: int, step: int) -> None:
+@pytest.fixture(scope="module")
+def real_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("real") / "take.wav"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@settings(deadline=None)
+@given(steps=steps, buffer=st.sampled_from([1, 16, 100, 8192]), step=st.integers(1, 500))
+def test_it_reads_and_seeks_as_a_real_file(
+    real_path: Path, steps: list[tuple[str, int, int]], buffer: int, step: int
+) -> None:
     behind = Behind(step=step)
-    with io.BufferedReader(behind.file(), buffer) as file, io.BufferedReader(io.BytesIO(CONTENT), buffer) as real:
+    with io.BufferedReader(behind.file(), buffer) as file, io.BufferedReader(io.FileIO(real_path), buffer) as real:
         for act, number, whence in steps:
             assert _outcome(file, act, number, whence) == _outcome(real, act, number, whence)
             assert file.tell() == real.tell()

@@ -24,18 +24,18 @@ function player(id) {
 }
 
 // Changing the source starts a player from the beginning, so it is told where it was.
-function renew(audio, link) {
+function renew(audio, link, playing) {
   if (!link || audio.getAttribute("src") === link) return;
-  const { currentTime, paused } = audio;
+  const { currentTime } = audio;
   audio.src = link;
   if (currentTime) audio.currentTime = currentTime;
-  if (!paused) audio.play().catch(() => {});
+  if (playing) audio.play().catch(console.warn);
 }
 
 async function renewAll() {
   for (const [id, link] of Object.entries(await freshLinks())) {
     const audio = player(id);
-    if (audio && audio.paused) renew(audio, link); // one that plays is left alone; it asks when it must
+    if (audio && audio.paused) renew(audio, link, false); // one that plays is left alone; it asks when it must
   }
 }
 
@@ -48,9 +48,10 @@ for (const audio of list.querySelectorAll("audio")) {
   audio.addEventListener("error", async () => {
     if (retried.has(audio)) return; // a fresh link did not help, so the link was not the trouble
     retried.add(audio);
+    const playing = !audio.paused; // asked now, because the browser pauses what failed
     try {
       const links = await freshLinks();
-      renew(audio, links[audio.closest("[data-take]").dataset.take]);
+      renew(audio, links[audio.closest("[data-take]").dataset.take], playing);
     } catch (error) {
       console.warn(error);
     }

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
@@ -211,7 +212,8 @@ def someone_is_there() -> bool:
 def _readable(source: str, *, move: bool, as_json: bool) -> Generator[Source]:
     """Give what ``put`` reads. A path stays one where it can, for then its size is known before the first byte."""
     if source == "-":
-        yield sys.stdin.buffer
+        # Unbuffered: a buffered read fills a whole block before Ctrl-C gets its turn.
+        yield getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
         return
     try:
         found = Path(source).stat()
@@ -222,14 +224,14 @@ def _readable(source: str, *, move: bool, as_json: bool) -> Generator[Source]:
         yield source
         return
     name = Path(source).name if regular else None  # a pipe's, as of <(…), is no name
-    with Path(source).open("rb") as file, progress(name or "", found.st_size, as_json=as_json) as told:
+    with Path(source).open("rb", buffering=0) as file, progress(name or "", found.st_size, as_json=as_json) as told:
         yield _Watched(file, name, told)
 
 
 class _Watched:
     """A file that tells how far it was read: storing on one disk is a link, so reading is what takes long."""
 
-    def __init__(self, file: BinaryIO, name: str | None, told: Callable[[int], None]) -> None:
+    def __init__(self, file: FileIO, name: str | None, told: Callable[[int], None]) -> None:
         self.name = name
         self._file = file
         self._told = told

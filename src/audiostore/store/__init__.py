@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from audiostore import settings
 from audiostore.events import Handler
-from audiostore.protocols import PathBuilder, Processor, QuotaPolicy
-from audiostore.quota import DEFAULT_QUOTA
 from audiostore.store.accounts import Accounts
 from audiostore.store.changing import Changing
 from audiostore.store.direct import DirectUploads
+from audiostore.store.parts import Options
 from audiostore.store.reading import Reading
 from audiostore.store.upkeep import Upkeep
 
@@ -46,31 +45,20 @@ class AudioStore(DirectUploads, Reading, Changing, Accounts, Upkeep):
     """
 
     @classmethod
-    def local(
-        cls,
-        root: str | os.PathLike[str],
-        *,
-        quota: QuotaPolicy = DEFAULT_QUOTA,
-        paths: PathBuilder | None = None,
-        process: Processor | None = None,
-        secret: str | bytes | list[str | bytes] | None = None,
-        base_url: str = "/audio",
-        **options: Any,
-    ) -> Self:
+    def local(cls, root: str | os.PathLike[str], **options: Unpack[Options]) -> Self:
         """Make a store on one machine: files below *root*, catalog and staging in ``root/.audiostore``.
 
-        Without *secret*, one is made on first use and kept in ``root/.audiostore/secret`` (mode 0600), so links
-        survive a restart. *options* are those of ``AudioStore`` itself.
+        *options* are those of ``AudioStore``: ``quota= paths= process= secret= base_url=`` … Without *secret*, one
+        is made on first use and kept in ``root/.audiostore/secret`` (mode 0600), so links survive a restart.
 
         Raises:
             PermissionDenied: *root* can't be written.
 
         """
         backend, catalog = settings.local_parts(root)
-        secret = secret if secret is not None else settings.local_secret(root)
-        return cls(
-            backend, catalog, quota=quota, paths=paths, process=process, secret=secret, base_url=base_url, **options
-        )
+        if options.get("secret") is None:
+            options["secret"] = settings.local_secret(root)
+        return cls(backend, catalog, **options)
 
     @classmethod
     def from_env(
@@ -78,7 +66,7 @@ class AudioStore(DirectUploads, Reading, Changing, Accounts, Upkeep):
         environ: Mapping[str, str] | None = None,
         *,
         tier_of: Callable[[str], str] | None = None,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> Self:
         """Make a store from environment variables (or *environ*); the docs have the table of them.
 
@@ -89,8 +77,8 @@ class AudioStore(DirectUploads, Reading, Changing, Accounts, Upkeep):
             ConfigurationError: a variable that is missing, malformed or contradicts another; the message names it.
 
         """
-        parts = settings.Settings.from_env(environ).parts(tier_of=tier_of)
-        return cls(**{**parts, **options})
+        parts: dict[str, Any] = {**settings.Settings.from_env(environ).parts(tier_of=tier_of), **options}
+        return cls(**parts)
 
     def on(self, name: str, handler: Handler) -> Callable[[], None]:
         """Call *handler* with each ``Event`` of that *name* (``"*"``: of every name); gives back a way to stop.

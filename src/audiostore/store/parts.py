@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from itertools import groupby
+from typing import TypeAlias, TypedDict
 
 from audiostore.errors import AudioStoreError, ConfigurationError, NotFound, Unavailable
 from audiostore.events import Event, Events
@@ -23,6 +24,25 @@ CACHE_CONTROL = "private, max-age=31536000, immutable"
 """Bytes under a key never change, so whoever may see them may keep them."""
 
 
+Secret: TypeAlias = str | bytes | Sequence[str | bytes]
+
+
+class Options(TypedDict, total=False):
+    """What every way to make a store takes; ``AudioStore`` says what each is for."""
+
+    backends: Iterable[Backend]
+    fallback: Backend | None
+    quota: QuotaPolicy
+    paths: PathBuilder | None
+    process: Processor | None
+    secret: Secret | None
+    base_url: str
+    ttl: timedelta
+    hold: timedelta
+    cache_control: str
+    clock: Callable[[], float]
+
+
 class StoreParts:
     """The parts of one store. ``AudioStore`` documents the arguments."""
 
@@ -36,7 +56,7 @@ class StoreParts:
         quota: QuotaPolicy = DEFAULT_QUOTA,
         paths: PathBuilder | None = None,
         process: Processor | None = None,
-        secret: str | bytes | Sequence[str | bytes] | None = None,
+        secret: Secret | None = None,
         base_url: str = "/audio",
         ttl: timedelta = timedelta(minutes=15),
         hold: timedelta = timedelta(seconds=30),
@@ -139,5 +159,5 @@ def _by_name(backends: Iterable[Backend]) -> Mapping[str, Backend]:
     return named
 
 
-def _as_list(secret: str | bytes | Sequence[str | bytes]) -> Sequence[str | bytes]:
+def _as_list(secret: Secret) -> Sequence[str | bytes]:
     return [secret] if isinstance(secret, str | bytes) else secret

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from audiostore.catalogs.sqlite import schema
+from audiostore.catalogs.sqlite.queues import Queue
 from audiostore.errors import (
     AudioStoreError,
     ConfigurationError,
@@ -22,9 +23,9 @@ from audiostore.errors import (
 )
 
 _IDLE_READERS = 8
-_POLL = 0.01
+_POLL = 0.002
 
-_locks: dict[tuple[int, str], threading.Lock] = {}
+_queues: dict[tuple[int, str], Queue] = {}
 _all: weakref.WeakValueDictionary[int, Connections] = weakref.WeakValueDictionary()
 _paused: list[Connections] = []
 _inherited: list[sqlite3.Connection] = []
@@ -34,7 +35,7 @@ class Connections:
     """Two writers and a pool of readers, opened on first use and again after ``close``.
 
     SQLite lets one writer at a time in, and those who wait poll: threads would starve. So the threads of a process
-    queue at a lock of ours, one for each file, and only the first of them waits for SQLite.
+    stand in one queue for each file, and only the first of them waits for SQLite.
     """
 
     def __init__(self, path: Path, timeout: float, migrations: schema.Migrations | None = None) -> None:
@@ -51,7 +52,7 @@ class Connections:
         self._check_fork()
         with self._translated(), self._turn():
             connection = self._writer(durable=durable)
-            connection.execute("BEGIN IMMEDIATE")
+            self._patiently(connection, "BEGIN IMMEDIATE")
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -87,7 +88,7 @@ class Connections:
 
     def _start(self) -> None:
         self.pid = os.getpid()
-        self._lock = _locks.setdefault((self.pid, self.name), threading.Lock())
+        self._queue = _queues.setdefault((self.pid, self.name), Queue())
         self._readers = threading.Condition()
         self._writers: dict[bool, sqlite3.Connection] = {}
         self._idle: list[sqlite3.Connection] = []
@@ -104,18 +105,19 @@ class Connections:
 
     @contextmanager
     def _turn(self) -> Generator[None]:
-        lock = self._lock
-        if not lock.acquire(timeout=self.timeout):
+        queue = self._queue
+        if not queue.acquire(self.timeout):
             raise Unavailable(f"{self.path} is locked", retryable=True)
         try:
             yield
         finally:
-            lock.release()
+            queue.release()
 
     def _writer(self, *, durable: bool) -> sqlite3.Connection:
         if durable not in self._writers:
             connection = self._open()
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            connection.execute("PRAGMA busy_timeout = 0")  # see _patiently
             self._writers[durable] = connection
         return self._writers[durable]
 
@@ -166,21 +168,25 @@ class Connections:
         return connection
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
-        # Switching to WAL does not wait for its turn (SQLite answers "locked" at once), so the waiting is done here.
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+            return
+        if self._patiently(connection, "PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise ConfigurationError(f"{self.path} lies on a file system that SQLite's WAL can't use")
+
+    def _patiently(self, connection: sqlite3.Connection, statement: str) -> sqlite3.Cursor:
+        """Run what needs the file for itself, waiting for other processes to leave.
+
+        SQLite would not wait at all for a change to WAL, and for a transaction it would look ten times a second, and so
+        miss the short moments between the transactions of a busy process for as long as half a minute.
+        """
         deadline = time.monotonic() + self.timeout
         while True:
             try:
-                if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-                    return
-                mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+                return connection.execute(statement)
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
-                time.sleep(_POLL)
-                continue
-            if mode != "wal":
-                raise ConfigurationError(f"{self.path} lies on a file system that SQLite's WAL can't use")
-            return
+            time.sleep(_POLL)
 
     def _close_all(self) -> None:
         with self._readers:
@@ -232,7 +238,7 @@ def _before_fork() -> None:
     mine = [each for ref in _all.valuerefs() if (each := ref()) is not None and each.pid == pid]
     for name in sorted({each.name for each in mine}):
         sharing = [each for each in mine if each.name == name]
-        if _locks[pid, name].acquire(timeout=max(each.timeout for each in sharing)):
+        if _queues[pid, name].acquire(max(each.timeout for each in sharing)):
             for each in sharing:
                 each.pause()
             _paused.extend(sharing)
@@ -240,7 +246,7 @@ def _before_fork() -> None:
 
 def _after_fork_in_parent() -> None:
     for name in {each.name for each in _paused}:
-        _locks[os.getpid(), name].release()
+        _queues[os.getpid(), name].release()
     for each in _paused:
         each.resume()
     _paused.clear()
