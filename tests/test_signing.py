@@ -193,6 +193,13 @@ def test_another_secret_is_refused() -> None:
         signer(OTHER).verify(signer(SECRET).sign(link()), "GET")
 
 
+@pytest.mark.parametrize("key", ["../etc/passwd", "/absolute", ""])
+def test_a_genuine_link_to_what_is_no_key_is_refused(key: str) -> None:
+    token = signer().sign(_unchecked(key))
+    with pytest.raises(LinkInvalid):
+        signer().verify(token, "GET")
+
+
 def test_secrets_rotate() -> None:
     before, during, after = signer(SECRET), signer(SECRET, OTHER), signer(OTHER)
     assert during.verify(before.sign(link()), "GET") == link()
@@ -307,6 +314,10 @@ def test_a_link_must_live_for_a_while(expires: timedelta) -> None:
         signer().expiry(expires)
 
 
+def test_now_is_the_clock_in_utc() -> None:
+    assert signer().now() == datetime.fromtimestamp(NOW, UTC)
+
+
 def test_a_life_is_a_timedelta() -> None:
     with pytest.raises(TypeError, match="timedelta"):
         signer().expiry(3600)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -348,6 +359,12 @@ def test_a_long_name_keeps_its_suffix_and_its_beginning(name: str) -> None:
 def test_a_name_that_is_all_suffix_is_cut_all_the_same() -> None:
     assert shorten("." + "x" * 400) == "." + "x" * 254
     assert shorten("a." + "x" * 400) == "a." + "x" * 253
+
+
+def _unchecked(key: str) -> Link:
+    made = link()
+    object.__setattr__(made, "key", key)
+    return made
 
 
 def _never_equal(one: bytes, other: bytes) -> bool:

@@ -10,6 +10,14 @@ _lock = threading.Lock()
 _last = 0
 
 
+def _unlock() -> None:
+    global _lock  # noqa: PLW0603 - a fork may come while another thread holds it, and only this thread lives on
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_unlock)
+
+
 def new_id() -> str:
     """Make an id that sorts after every id made before it in this process, even if the clock was set back."""
     global _last  # noqa: PLW0603 - the counter is what makes ids ordered within a process

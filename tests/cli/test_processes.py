@@ -135,28 +135,39 @@ class TestAtATerminal:
     def test_ctrl_c_at_the_bar_leaves_nothing(self, terminal: Terminal) -> None:
         terminal.take.write_bytes(WAV.ljust(BIG, b"\0"))
         terminal.run("doctor")
-        code, drawn = _at_a_terminal(
-            terminal, "put", "take.wav", "--owner", "alice", interrupt=lambda drawn: b"1.0 MB of" in drawn
-        )
+        code, drawn = _at_a_terminal(terminal, "put", "take.wav", "--owner", "alice", at=b"1.0 MB of")
         assert code == 130
         assert drawn.rstrip().endswith("audiostore: interrupted")
         assert terminal.files() == []
         assert list((terminal.root / ".audiostore" / "staging").iterdir()) == []
 
-    def test_the_owner_of_a_terminal_is_asked(self, terminal: Terminal) -> None:
+    @pytest.mark.parametrize(("answer", "left"), [(b"n\n", 1), (b"\n", 1), (b"y\n", 0)])
+    def test_whoever_sits_there_is_asked(self, terminal: Terminal, answer: bytes, left: int) -> None:
         terminal.put()
         code, drawn = _at_a_terminal(
-            terminal, "rm", "--owner", "alice", "--all", interrupt=lambda drawn: b"[y/N]" in drawn
+            terminal,
+            "rm",
+            "--owner",
+            "alice",
+            "--all",
+            at=b"[y/N]",
+            act=lambda _, keyboard: os.write(keyboard, answer),
         )
-        assert code == 130
+        assert (code, len(terminal.files())) == (0, left)
         assert "Delete everything of alice?" in drawn
-        assert len(terminal.files()) == 1
+
+
+def _interrupt(process: subprocess.Popen[bytes], _: int) -> None:
+    process.send_signal(signal.SIGINT)
 
 
 def _at_a_terminal(
-    terminal: Terminal, *words: str, interrupt: Callable[[bytes], bool] | None = None
+    terminal: Terminal,
+    *words: str,
+    at: bytes | None = None,
+    act: Callable[[subprocess.Popen[bytes], int], object] = _interrupt,
 ) -> tuple[int, str]:
-    """Run a command with a terminal of its own, and press Ctrl-C once *interrupt* says so."""
+    """Run a command at a terminal of its own, and *act* once the terminal shows *at*."""
     outside, inside = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "audiostore", *words],
@@ -169,11 +180,15 @@ def _at_a_terminal(
     ) as process:
         os.close(inside)
         drawn = b""
-        while part := _read(outside):
-            drawn += part
-            if interrupt is not None and interrupt(drawn):
-                process.send_signal(signal.SIGINT)
-                interrupt = None
+        try:
+            while part := _read(outside):
+                drawn += part
+                if at is not None and at in drawn:
+                    act(process, outside)
+                    at = None
+        except BaseException:
+            process.kill()
+            raise
     os.close(outside)
     return process.returncode, drawn.decode()
 

@@ -56,7 +56,7 @@ class Person:
         return element
 
     def js(self, script: str, *arguments: Any) -> Any:
-        return self.browser.execute_script(script, *arguments)
+        return self.browser.execute_script(script, *arguments)  # pyright: ignore[reportUnknownMemberType]
 
     def choose(self, path: Path, **fields: str) -> None:
         self.find("#upload input[type=file]").send_keys(str(path))
@@ -91,7 +91,7 @@ def browser(tmp_path: Path) -> Generator[Chrome]:
     browser = Chrome(options, Service(driver))
     try:
         saving = {"behavior": "allow", "downloadPath": str(tmp_path / "downloads")}
-        browser.execute_cdp_cmd("Browser.setDownloadBehavior", saving)
+        browser.execute_cdp_cmd("Browser.setDownloadBehavior", saving)  # pyright: ignore[reportUnknownMemberType]
         yield browser
     finally:
         browser.quit()
@@ -145,7 +145,7 @@ def test_seeking_to_the_middle_fetches_from_the_middle(person: Person, long_take
     person.open()
     person.wait(lambda: person.audio("readyState") >= 1, "its length is known")
     person.browser.set_script_timeout(30)
-    reached = person.browser.execute_async_script(
+    reached = person.browser.execute_async_script(  # pyright: ignore[reportUnknownMemberType]
         """
         const [done] = arguments, audio = document.querySelector("audio");
         audio.addEventListener("seeked", () => done(audio.currentTime), { once: true });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -86,3 +87,11 @@ def test_a_clock_that_stands_still_gives_different_ids(monkeypatch: pytest.Monke
     made = [new_id() for _ in range(10_000)]
     assert made == sorted(made)
     assert len({each[:18] for each in made}) == len(made), "the time part alone tells them apart"
+
+
+def test_a_fork_in_the_middle_of_another_threads_id_does_not_block_the_child() -> None:
+    with ids._lock:  # as another thread would hold it at the moment of the fork
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if ids.new_id() else 1)
+        assert os.waitpid(child, 0)[1] == 0

@@ -11,7 +11,8 @@ for (const form of document.querySelectorAll("form[data-confirm]")) {
 // --- links: signed for a while, renewed when half of it is over, and when a player comes too late -------------------
 
 const list = document.querySelector("[data-links]");
-const retried = new WeakSet();
+const started = new WeakSet(); // players that were told to play, and not to stop
+const retried = new WeakSet(); // players that got a fresh link and did not play since
 
 async function freshLinks() {
   const answer = await fetch(list.dataset.links, { headers: { Accept: "application/json" } });
@@ -24,18 +25,18 @@ function player(id) {
 }
 
 // Changing the source starts a player from the beginning, so it is told where it was.
-function renew(audio, link, playing) {
+function renew(audio, link) {
   if (!link || audio.getAttribute("src") === link) return;
   const { currentTime } = audio;
   audio.src = link;
   if (currentTime) audio.currentTime = currentTime;
-  if (playing) audio.play().catch(console.warn);
+  if (started.has(audio)) audio.play().catch(console.warn);
 }
 
 async function renewAll() {
   for (const [id, link] of Object.entries(await freshLinks())) {
     const audio = player(id);
-    if (audio && audio.paused) renew(audio, link, false); // one that plays is left alone; it asks when it must
+    if (audio && audio.paused) renew(audio, link); // one that plays is left alone; it asks when it must
   }
 }
 
@@ -44,14 +45,17 @@ if (list.children.length) {
 }
 
 for (const audio of list.querySelectorAll("audio")) {
+  audio.addEventListener("play", () => started.add(audio));
+  audio.addEventListener("pause", () => {
+    if (!audio.error) started.delete(audio); // browsers also pause what failed; nobody asked for that
+  });
   audio.addEventListener("playing", () => retried.delete(audio));
   audio.addEventListener("error", async () => {
     if (retried.has(audio)) return; // a fresh link did not help, so the link was not the trouble
     retried.add(audio);
-    const playing = !audio.paused; // asked now, because the browser pauses what failed
     try {
       const links = await freshLinks();
-      renew(audio, links[audio.closest("[data-take]").dataset.take], playing);
+      renew(audio, links[audio.closest("[data-take]").dataset.take]);
     } catch (error) {
       console.warn(error);
     }

@@ -23,7 +23,7 @@ class Queue:
                 self._taken = True
                 return True
             called = threading.Lock()
-            called.acquire()  # noqa: SIM115 - whoever leaves releases it
+            called.acquire()
             self._waiting.append(called)
         try:
             if called.acquire(timeout=timeout):
