@@ -148,7 +148,8 @@ class DirectUploads(Writing):
         reservation = self.catalog.reservation(link.reservation or "")
         if reservation.state == "committed":
             raise AlreadyExists(link.key)
-        if reservation.state != "pending" or reservation.key != link.key:
+        granted = (reservation.backend, reservation.key)
+        if reservation.state != "pending" or granted != (link.backend, link.key):
             raise ReservationExpired(reservation.id)
         backend = self._backend(reservation.backend)
         limit = reservation.size
