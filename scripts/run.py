@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,8 @@ def main() -> int:
     parser.add_argument("--coverage", action="store_true", help="tests: measure branch coverage as well")
     options, more = parser.parse_known_args()
     os.chdir(str(ROOT))
+    # A shell that starts us in the background has SIGINT ignored, and so would every child that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     run = {
         "demo": demo,
         "tests": coverage if options.coverage else tests,

@@ -39,6 +39,11 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert absent == []
 
 
+def test_every_method_of_the_store_is_in_the_reference() -> None:
+    shown = re.findall(r"^::: audiostore\.AudioStore\.(\w+)", words(DOCS / "reference" / "store.md"), re.MULTILINE)
+    assert sorted(shown) == [name for name in dir(audiostore.AudioStore) if not name.startswith("_")]
+
+
 def test_every_public_name_is_spoken_of_in_the_prose() -> None:
     prose = words(*(page for page in PAGES if page.parent.name != "reference"))
     assert [name for name in _names() if not re.search(rf"\b{name}\b", prose)] == []

@@ -81,5 +81,6 @@ class Terminal:
         )
 
     def environ(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE", "PYTHON"))}
+        # Not PYTHONUNBUFFERED and its like: whether output is flushed in time is what some tests are about.
+        kept = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE", "PYTHONPATH"))}
         return kept | {"UPLOAD_FOLDER": str(self.root), "PATH": os.defpath, "LANG": "C.UTF-8"}

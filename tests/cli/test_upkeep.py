@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable
@@ -119,7 +120,7 @@ class TestDoctor:
 
     def test_a_full_disk_is_seen_before_it_is_full(self, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
         terminal.put()
-        monkeypatch.setattr("shutil.disk_usage", lambda _: type("Room", (), {"free": 1024, "total": 1024**3}))
+        monkeypatch.setattr(shutil, "disk_usage", _almost_full)
         wrong = [each for each in terminal.json("doctor", code=6)["checks"] if not each["ok"]]
         assert [each["name"] for each in wrong] == ["space"]
 
@@ -187,6 +188,10 @@ def _in_catalog(terminal: Terminal, statement: str) -> None:
     catalog = sqlite3.connect(terminal.root / ".audiostore" / "catalog.sqlite3")
     catalog.execute(statement)
     catalog.close()
+
+
+def _almost_full(_: object) -> shutil._ntuple_diskusage:
+    return shutil._ntuple_diskusage(1024**3, 1024**3 - 1024, 1024)
 
 
 def _refuse(*_: Any, **__: Any) -> None:

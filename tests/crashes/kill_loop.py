@@ -24,9 +24,9 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2])]  # as a script, it is in no package
 
-from audiostore import AudioFile, AudioStore
-from audiostore.errors import AudioStoreError
-from tests.crashes.life import OWNERS, QUOTA, Call, Kept, Life, open_store
+from audiostore import AudioFile, AudioStore  # noqa: E402
+from audiostore.errors import AudioStoreError  # noqa: E402
+from tests.crashes.life import OWNERS, QUOTA, Call, Kept, Life, open_store  # noqa: E402
 
 PROCESSES, THREADS = 3, 3
 BATCH = 50
@@ -102,7 +102,9 @@ class KillLoop:
         self.report.kills += 1
         said = self._read(slot)
         if not os.WIFSIGNALED(status):
-            self.report.wrong.append(f"process {slot.number} ended by itself: {[each for each in said if 'failed' in each]}")
+            self.report.wrong.append(
+                f"process {slot.number} ended by itself: {[each for each in said if 'failed' in each]}"
+            )
         self._take_over(slot, said)
 
     def _read(self, slot: Slot) -> Sequence[Mapping[str, Any]]:
@@ -141,10 +143,10 @@ class KillLoop:
 
     def _compare(self, slot: Slot, seen: Mapping[str, AudioFile]) -> None:
         expected = {each.id: _facts_of(each) for files in slot.files.values() for each in files}
-        there = {id: (each.owner, each.filename, each.size, each.section) for id, each in seen.items()}
-        for id in {*expected, *there}:
-            if expected.get(id) != there.get(id):
-                self.report.wrong.append(f"file {id}: {expected.get(id)} was told, {there.get(id)} is there")
+        there = {each.id: (each.owner, each.filename, each.size, each.section) for each in seen.values()}
+        for each in {*expected, *there}:
+            if expected.get(each) != there.get(each):
+                self.report.wrong.append(f"file {each}: {expected.get(each)} was told, {there.get(each)} is there")
 
     def _watch(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -212,9 +214,9 @@ def _id_of(call: Call, seen: Mapping[str, AudioFile]) -> str | None:
     """Give the id of the file that shows that the call has happened; None if it has not."""
     if call.after is None:
         return "" if call.before is not None and call.before.id not in seen else None
-    for id, each in seen.items():
+    for each in seen.values():
         if (each.filename, each.section) == (f"{call.after.token}.wav", call.after.section):
-            return id
+            return each.id
     return None
 
 
@@ -223,7 +225,7 @@ def _facts_of(file: Kept) -> tuple[str, str, int, str]:
 
 
 def run(kills: int, *, seed: int | None = None, folder: Path | None = None) -> Report:
-    """Run the loop in a folder of its own (in memory if there is such a place: a kill takes nothing from the kernel)."""
+    """Run the loop in a folder of its own: in memory, if there is such a place, as a kill takes nothing from the kernel."""
     ram = Path("/dev/shm")
     made = folder or Path(tempfile.mkdtemp(prefix="kill-loop-", dir=ram if os.access(ram, os.W_OK) else None))
     try:

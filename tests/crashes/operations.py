@@ -198,14 +198,13 @@ def replaced(content: bytes, only: str | None = None) -> Effect:
 
 def moved(only: str | None = None) -> Effect:
     return lambda state: {
-        each: File("alice", Place("p1", "9", "2"), file.content)
-        for each, file in state.items()
-        if only in {None, each}
+        each: File("alice", Place("p1", "9", "2"), file.content) for each, file in state.items() if only in {None, each}
     }
 
 
 def _copied(state: State) -> Mapping[str, File | None]:
-    return {NEW: File("alice", Place("p1", file.place.chapter, "7"), file.content) for file in state.values()}
+    taken = next(iter(state.values()), None)
+    return {} if taken is None else {NEW: File("alice", Place("p1", taken.place.chapter, "7"), taken.content)}
 
 
 def _added(content: bytes) -> Effect:
@@ -214,9 +213,7 @@ def _added(content: bytes) -> Effect:
 
 def gone(project: str | None = None) -> Effect:
     return lambda state: {
-        each: None
-        for each, file in state.items()
-        if file.owner == "alice" and project in {None, file.place.project}
+        each: None for each, file in state.items() if file.owner == "alice" and project in {None, file.place.project}
     }
 
 
@@ -298,9 +295,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "delete project": Operation(
         prepare=_library, act=lambda world, _: world.store.delete_project("alice", "p1"), effect=gone("p1")
     ),
-    "delete owner": Operation(
-        prepare=_library, act=lambda world, _: world.store.delete_owner("alice"), effect=gone()
-    ),
+    "delete owner": Operation(prepare=_library, act=lambda world, _: world.store.delete_owner("alice"), effect=gone()),
     "sweep": Operation(prepare=_mess, act=lambda world, _: world.store.sweep()),
     "sweep of orphans": Operation(
         prepare=_orphan,

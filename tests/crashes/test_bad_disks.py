@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -67,9 +67,10 @@ class TestFull:
     def test_a_full_disk_with_the_catalog_on_it_refuses_and_still_deletes(self, tmp_path: Path) -> None:
         with mounted(tmp_path / "audio", "size=3m") as root, make_store(root) as store:
             files = [store.put(TAKE, owner="alice")]
-            with pytest.raises(StorageFull):
-                while True:
+            with suppress(StorageFull):
+                while len(files) < 100:
                     files.append(store.put(chunks(4), owner="alice"))
+            assert 1 < len(files) < 100
             for each in files:
                 store.delete(each)
             assert store.usage("alice").used == 0

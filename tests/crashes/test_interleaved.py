@@ -19,7 +19,19 @@ from audiostore.errors import AudioStoreError, NotFound, QuotaExceeded, Reservat
 from audiostore.keys import Key
 from tests.crashes.breaking import record
 from tests.crashes.faults import Step
-from tests.crashes.operations import FRESH, NEW, OPERATIONS, Effect, Operation, applied, gone, gone_alone, moved, nothing, replaced
+from tests.crashes.operations import (
+    FRESH,
+    NEW,
+    OPERATIONS,
+    Effect,
+    Operation,
+    applied,
+    gone,
+    gone_alone,
+    moved,
+    nothing,
+    replaced,
+)
 from tests.crashes.worlds import HOLD, LONG, QUOTA, File, State, World
 
 NOBODYS = AudioFile(
@@ -37,6 +49,7 @@ NOBODYS = AudioFile(
     duration=None,
     created_at=datetime.now(UTC),
 )
+TOO_LATE = (NotFound, QuotaExceeded, ReservationExpired, Unavailable)
 THIRD = b"alice's third take ".ljust(90, b"-")
 
 
@@ -97,13 +110,15 @@ def meet(operation: Operation, step: Step, intruder: Intruder, **defects: Any) -
                 happened.append(intruder.effect(file))
 
         world.faults.begin({step: intrude})
+        error: AudioStoreError | None = None
         try:
             operation.act(world, given)
-        except AudioStoreError as error:
-            too_late = isinstance(error, NotFound | ReservationExpired | Unavailable)
-            assert intruder.takes_away and too_late, f"{step}: {error!r}"
-        else:
             happened.append(operation.effect)
+        except AudioStoreError as raised:
+            error = raised
+        if error is not None:
+            assert intruder.takes_away, f"{step}: {error!r}"
+            assert isinstance(error, TOO_LATE)
         assert world.faults.broken == [step]
         world.check()
         world.settle()
@@ -111,10 +126,11 @@ def meet(operation: Operation, step: Step, intruder: Intruder, **defects: Any) -
         assert _unnamed(world.state(), before) in outcomes, f"{step}: neither one nor the other went first"
 
 
-def _in_turn(state: State, effects: Sequence[Effect]) -> Mapping[str, File]:
+def _in_turn(before: State, effects: Sequence[Effect]) -> Mapping[str, File]:
+    state = before
     for effect in effects:
         state = applied(state, effect(state))
-    return _unnamed(state, state)
+    return _unnamed(state, before)
 
 
 def _unnamed(after: State, before: State) -> Mapping[str, File]:

@@ -25,7 +25,7 @@ class CommitsFirst(AudioStore):
             file, _ = self.catalog.commit(reservation.id, written, limits=wanted.limits)
             backend.write(reservation.key, staged)
         except BaseException as error:
-            self._undo(reservation, error)
+            self._undo(reservation, error, resumable=False)
             raise
         return file
 
@@ -114,22 +114,34 @@ WRONG: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 
 
+def try_every_step(name: str, **defects: Any) -> None:
+    for plan in plans(record("memory", OPERATIONS[name])):
+        break_at("memory", OPERATIONS[name], plan, **defects)
+
+
+def meet_at_every_step(name: str, intruder: str, **defects: Any) -> None:
+    for step in record("memory", OPERATIONS[name]):
+        meet(OPERATIONS[name], step, INTRUDERS[intruder], **defects)
+
+
+def share_at_every_step(**defects: Any) -> None:
+    for step in record("memory", OPERATIONS["put"]):
+        share_the_last_bytes(step, **defects)
+
+
 @pytest.mark.parametrize("what", WRONG)
 def test_a_store_that_is_wrong_is_found_out(what: str) -> None:
     name, defect = WRONG[what]
     with pytest.raises(AssertionError):
-        for plan in plans(record("memory", OPERATIONS[name])):
-            break_at("memory", OPERATIONS[name], plan, **defect)
+        try_every_step(name, **defect)
 
 
 def test_a_catalog_that_does_not_count_what_is_reserved_is_found_out() -> None:
     with pytest.raises(AssertionError):
-        for step in record("memory", OPERATIONS["put"]):
-            share_the_last_bytes(step, catalog=as_catalog(DoesNotCountWhatIsReserved))
+        share_at_every_step(catalog=as_catalog(DoesNotCountWhatIsReserved))
 
 
 @pytest.mark.parametrize("intruder", ["a delete of the owner", "a long sleep, and a sweep"])
 def test_a_store_that_never_undoes_is_found_out_by_who_comes_between(intruder: str) -> None:
     with pytest.raises(AssertionError):
-        for step in record("memory", OPERATIONS["put"]):
-            meet(OPERATIONS["put"], step, INTRUDERS[intruder], store=NeverUndoes)
+        meet_at_every_step("put", intruder, store=NeverUndoes)

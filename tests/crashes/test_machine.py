@@ -58,35 +58,35 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: self.files)
     @rule(pick=picks, size=sizes, at=breaks)
     def replace(self, pick: int, size: int, at: Break) -> None:
-        id, old = self._pick(pick)
+        file, old = self._pick(pick)
         new = File(old.owner, old.place, self._content(size))
-        act = lambda: self.world.store.replace(id, new.content, owner=old.owner)  # noqa: E731
-        self._do(act, {id: new}, at, takes=size - len(old.content))
+        act = lambda: self.world.store.replace(file, new.content, owner=old.owner)  # noqa: E731
+        self._do(act, {file: new}, at, takes=size - len(old.content))
 
     @precondition(lambda self: self.files)
     @rule(pick=picks, at=breaks)
     def delete(self, pick: int, at: Break) -> None:
-        id, old = self._pick(pick)
-        self._do(lambda: self.world.store.delete(id, owner=old.owner), {id: None}, at)
+        file, old = self._pick(pick)
+        self._do(lambda: self.world.store.delete(file, owner=old.owner), {file: None}, at)
 
     @precondition(lambda self: self.files)
     @rule(pick=picks, project=projects, at=breaks)
     def move(self, pick: int, project: str, at: Break) -> None:
-        id, old = self._pick(pick)
+        file, old = self._pick(pick)
         new = File(old.owner, Place(project), old.content)
-        self._do(lambda: self.world.store.move(id, owner=old.owner, project=project), {id: new}, at)
+        self._do(lambda: self.world.store.move(file, owner=old.owner, project=project), {file: new}, at)
 
     @precondition(lambda self: self.files)
     @rule(pick=picks, at=breaks)
     def copy(self, pick: int, at: Break) -> None:
-        id, old = self._pick(pick)
-        self._do(lambda: self.world.store.copy(id, owner=old.owner), {NEW: old}, at, takes=len(old.content))
+        file, old = self._pick(pick)
+        self._do(lambda: self.world.store.copy(file, owner=old.owner), {NEW: old}, at, takes=len(old.content))
 
     @precondition(lambda self: self.files)
     @rule(pick=picks, at=breaks)
     def promote(self, pick: int, at: Break) -> None:
-        id, old = self._pick(pick)
-        self._do(lambda: self.world.store.promote(id, owner=old.owner), {}, at)
+        file, old = self._pick(pick)
+        self._do(lambda: self.world.store.promote(file, owner=old.owner), {}, at)
 
     @rule(owner=owners, size=sizes, project=projects, at=breaks)
     def begin_upload(self, owner: str, size: int, project: str, at: Break) -> None:
@@ -154,20 +154,20 @@ class Lives(RuleBasedStateMachine):
     ) -> Any:
         """Act, broken as told; then take over what is seen, if it is the old or the new."""
         before, answer, allowed, done = self.files, None, [change, {}], False
+        error: BaseException | None = None
         self.world.faults.begin(nth=at)
         try:
             answer = act()
             done = True
             # Again the same file: the same idempotency key, or the same upload.
             allowed = [{}] if NEW in change and isinstance(answer, AudioFile) and answer.id in before else [change]
-        except QuotaExceeded as error:
+        except (AudioStoreError, AppError, Death) as raised:
+            error = raised
+        if isinstance(error, QuotaExceeded):
             assert error.used + error.reserved + takes > QUOTA, f"refused although it fits: {error}"
             allowed = [{}]
-        except AudioStoreError as error:
-            broken = self.world.faults.broken or isinstance(error, Unavailable)
-            assert broken or isinstance(error, may_fail), f"it failed with {error!r}"
-        except (AppError, Death):
-            pass
+        elif error is not None and not self.world.faults.broken:
+            assert isinstance(error, (Unavailable, *may_fail)), f"it failed with {error!r}"
         if self.world.faults.dead:
             self.world.restart()
         seen = self.world.state()

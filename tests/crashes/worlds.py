@@ -90,7 +90,7 @@ class World:
         self._catalog = self._new_catalog()
         self.faults.begin()
         self.store = self._watched_store()
-        self.plain = self._store(*self._parts.values(), self._catalog)
+        self.plain = self.second_store()
 
     def configure(
         self, *, fallback: bool = False, processing: bool = False, slow: bool = False, orphans: bool = False
@@ -148,7 +148,7 @@ class World:
 
     def second_store(self) -> AudioStore:
         """Make the store of another process, which nothing breaks."""
-        return self._store(*self._parts.values(), self._catalog)
+        return self._store(self._parts["main"], self._parts["spare"], self._catalog)
 
     def _content(self, file: AudioFile) -> bytes:
         try:

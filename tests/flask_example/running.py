@@ -5,10 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import socket
 import threading
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -21,7 +20,7 @@ from audiostore import AudioStore
 from examples.flask.app import create_app
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 TAKE = Path(__file__).parents[2] / "examples" / "shared" / "take.wav"
 
@@ -61,28 +60,7 @@ class Quiet(WSGIRequestHandler):
 
 
 class Server(ThreadedWSGIServer):
-    """Closing waits for what is being answered, and for no browser that holds on to an idle connection."""
-
-    daemon_threads = False
-
-    def __init__(self, app: WSGIApplication) -> None:
-        super().__init__("127.0.0.1", 0, app, Quiet)
-        self.connections: set[socket.socket] = set()
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
-        self.connections.add(connection)
-        return connection, address
-
-    def shutdown_request(self, request: Any) -> None:
-        self.connections.discard(request)
-        super().shutdown_request(request)
-
-    def server_close(self) -> None:
-        for connection in tuple(self.connections):
-            with suppress(OSError):  # it went by itself
-                connection.shutdown(socket.SHUT_RD)
-        super().server_close()
+    daemon_threads = False  # closing waits for what is being answered
 
 
 @contextmanager
@@ -99,7 +77,7 @@ def running(store: AudioStore) -> Generator[Site]:
 
         return app(environ, start)
 
-    server = Server(watched)
+    server = Server("127.0.0.1", 0, watched, Quiet)
     site.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

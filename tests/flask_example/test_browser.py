@@ -79,7 +79,8 @@ class Person:
 
 
 @pytest.fixture
-def browser(tmp_path: Path) -> Generator[Chrome]:
+def browser(site: Site, tmp_path: Path) -> Generator[Chrome]:
+    """A new one, with a profile of its own. It ends before the site does, which waits for open connections."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         pytest.skip("needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)")

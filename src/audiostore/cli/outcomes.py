@@ -99,13 +99,10 @@ class CommandLine(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            result = super().invoke(ctx)
-            # Python's own flush comes when it is too late to say that nobody reads, or that the disk is full.
-            sys.stdout.flush()
+            return super().invoke(ctx)
         except BrokenPipeError:
             _discard_output()
             ctx.exit(Outcome.UNREAD)
-        return result
 
 
 def tell(error: Exception, *, as_json: bool) -> NoReturn:

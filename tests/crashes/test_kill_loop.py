@@ -1,0 +1,24 @@
+"""Real deaths: processes killed by SIGKILL at random moments, again and again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parent / "kill_loop.py"
+
+
+@pytest.mark.slow
+def test_after_two_hundred_kills_nothing_is_lost_left_or_over() -> None:
+    # A process of its own: it forks, which a process with threads (pytest's) had better not.
+    ran = subprocess.run([sys.executable, SCRIPT, "--kills", "200"], capture_output=True, text=True, check=False)
+    assert ran.stdout, ran.stderr
+    report = json.loads(ran.stdout)
+    assert report["wrong"] == []
+    assert ran.returncode == 0
+    assert report["kills"] >= 200
+    assert min(report["calls"].get(verb, 0) for verb in ("put", "put once", "upload", "replace", "move", "delete")) > 0
