@@ -64,7 +64,7 @@ def opened(source: Source) -> Generator[Opened]:
             return
         position = _position(file)
         try:
-            yield Opened(blocks=_blocks(file), filename=filename)
+            yield Opened(blocks=_blocks(file), filename=filename, size=_remaining(file, position))
         finally:
             if position is not None and not getattr(file, "closed", False):
                 file.seek(position)
@@ -104,6 +104,17 @@ def base_name(name: object) -> str | None:
 def _position(file: Any) -> int | None:
     seekable = getattr(file, "seekable", None)
     return int(file.tell()) if callable(seekable) and seekable() else None
+
+
+def _remaining(file: Any, position: int | None) -> int | None:
+    if position is None:
+        return None
+    try:
+        end = int(file.seek(0, os.SEEK_END) or file.tell())
+    except (OSError, ValueError):
+        return None  # a compressed file, say, which seeks but does not know its end
+    file.seek(position)
+    return max(0, end - position)
 
 
 @contextmanager
