@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import stat
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -71,17 +72,19 @@ def opened(source: Source) -> Generator[Opened]:
 
 
 def _file_of(source: Any) -> tuple[Any, str | None]:
-    # Werkzeug keeps the real file in .stream, Starlette in .file; both bear the name people gave the file.
-    named = getattr(source, "filename", None)
+    # Werkzeug keeps the real file in .stream, Starlette in .file; both bear the name people gave the file. A plain
+    # file is told before: GzipFile has a .filename as well, and it is deprecated.
+    uploaded = not isinstance(source, io.IOBase) and hasattr(source, "filename")
+    named = source.filename if uploaded else getattr(source, "name", None)
     for inner in ("stream", "file"):
         file = getattr(source, inner, None)
-        if callable(getattr(file, "read", None)) and hasattr(source, "filename"):
+        if uploaded and callable(getattr(file, "read", None)):
             return file, base_name(named)
     read = getattr(source, "read", None)
     if inspect.iscoroutinefunction(read) or hasattr(source, "__aiter__"):
         raise TypeError(f"{type(source).__name__} must be awaited; give its bytes, or use the asynchronous store")
     if callable(read):
-        return source, base_name(named if named is not None else getattr(source, "name", None))
+        return source, base_name(named)
     if isinstance(source, Iterable):
         return None, None
     raise TypeError(f"can't read audio from {type(source).__name__}: give bytes, a path, a binary file or an iterable")
@@ -107,12 +110,12 @@ def _position(file: Any) -> int | None:
 
 
 def _remaining(file: Any, position: int | None) -> int | None:
-    if position is None:
+    # Only of files whose end is cheap to find: a compressed one would unpack itself, bomb or not, to tell.
+    plain = isinstance(file, io.BytesIO | io.FileIO) or isinstance(getattr(file, "raw", None), io.FileIO)
+    if position is None or not (plain or type(file).__module__ == "tempfile"):
         return None
-    try:
-        end = int(file.seek(0, os.SEEK_END) or file.tell())
-    except (OSError, ValueError):
-        return None  # a compressed file, say, which seeks but does not know its end
+    file.seek(0, os.SEEK_END)
+    end = int(file.tell())
     file.seek(position)
     return max(0, end - position)
 

@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from audiostore.catalogs.sqlite import schema
@@ -82,9 +82,12 @@ class Connections:
             self._close_all()
 
     def abandon(self) -> None:
-        """Close at the end of the owner's life. Nobody else is left, and a finalizer must not wait for its turn."""
+        """Close at the end of the owner's life. Nobody else is left.
+
+        The garbage collector calls this in any thread, whatever that thread holds: so it must not wait for a lock.
+        """
         if self.pid == os.getpid():
-            self._close_all()
+            self._drain()
 
     def _start(self) -> None:
         self.pid = os.getpid()
@@ -190,12 +193,17 @@ class Connections:
 
     def _close_all(self) -> None:
         with self._readers:
-            idle, self._idle = self._idle, []
             self._opened += 1
             self._upgraded = False
-        writers, self._writers = self._writers, {}
-        for connection in [*idle, *writers.values()]:
-            connection.close()
+        self._drain()
+
+    def _drain(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+        with suppress(KeyError):
+            while True:
+                self._writers.popitem()[1].close()
 
     @contextmanager
     def _translated(self) -> Generator[None]:
@@ -239,9 +247,9 @@ def _before_fork() -> None:
     for name in sorted({each.name for each in mine}):
         sharing = [each for each in mine if each.name == name]
         if _queues[pid, name].acquire(max(each.timeout for each in sharing)):
-            for each in sharing:
-                each.pause()
             _paused.extend(sharing)
+    for each in _paused:
+        each.pause()
 
 
 def _after_fork_in_parent() -> None:
