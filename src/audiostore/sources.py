@@ -75,7 +75,7 @@ def _file_of(source: Any) -> tuple[Any, str | None]:
     # Werkzeug keeps the real file in .stream, Starlette in .file; both bear the name people gave the file. A plain
     # file is told before: GzipFile has a .filename as well, and it is deprecated.
     uploaded = not isinstance(source, io.IOBase) and hasattr(source, "filename")
-    named = source.filename if uploaded else getattr(source, "name", None)
+    named: object = getattr(source, "filename" if uploaded else "name", None)
     for inner in ("stream", "file"):
         file = getattr(source, inner, None)
         if uploaded and callable(getattr(file, "read", None)):

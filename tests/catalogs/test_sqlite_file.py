@@ -108,6 +108,18 @@ def test_a_catalog_that_is_dropped_closes_its_file(path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == ["catalog.db"]
 
 
+def test_a_finalizer_waits_for_nobody(path: Path) -> None:
+    # It may run amid a fork or a decision, in a thread that holds what the waited-for one needs.
+    catalog = SQLiteCatalog(path)
+    Customer(catalog).stores()
+    connections = catalog._connections
+    collector = threading.Thread(target=connections.abandon)
+    with connections._turn(), connections._readers:
+        collector.start()
+        collector.join(10)
+        assert not collector.is_alive()
+
+
 @pytest.mark.parametrize("path", ["", ":memory:"])
 def test_a_catalog_without_a_file_is_refused(path: str) -> None:
     with pytest.raises(ConfigurationError, match="MemoryCatalog"):

@@ -27,6 +27,7 @@ _POLL = 0.002
 
 _queues: dict[tuple[int, str], Queue] = {}
 _all: weakref.WeakValueDictionary[int, Connections] = weakref.WeakValueDictionary()
+_forking = threading.Lock()
 _paused: list[Connections] = []
 _inherited: list[sqlite3.Connection] = []
 
@@ -242,6 +243,7 @@ def _translate(error: sqlite3.Error | OSError, path: Path) -> AudioStoreError:
 def _before_fork() -> None:
     # SQLite keeps, for each process, a table of the locks it holds. A child would inherit that table but not the locks,
     # and its own connections would trust it. So there must be no open connection while a process forks.
+    _forking.acquire()
     pid = os.getpid()
     mine = [each for ref in _all.valuerefs() if (each := ref()) is not None and each.pid == pid]
     for name in sorted({each.name for each in mine}):
@@ -258,7 +260,13 @@ def _after_fork_in_parent() -> None:
     for each in _paused:
         each.resume()
     _paused.clear()
+    _forking.release()
 
 
-# The child has nothing to let go of: another process id means other locks (see _check_fork).
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_paused.clear)
+def _after_fork_in_child() -> None:
+    # The queues and readers need no release: another process id means other ones (see _check_fork).
+    _paused.clear()
+    _forking.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
