@@ -97,8 +97,8 @@ def base_name(name: object) -> str | None:
         ValueError: a NUL, or text that UTF-8 can't hold.
 
     """
-    # An int is a file descriptor's "name"; "<stdin>" and friends are no names either. Browsers of old sent C:\\paths.
-    if not isinstance(name, str) or name.startswith("<"):
+    # An int is a file descriptor's "name", and "<stdin>" is none either. Browsers of old sent C:\\paths.
+    if not isinstance(name, str) or (name.startswith("<") and name.endswith(">")):
         return None
     base = name.replace("\\", "/").rpartition("/")[2]
     return parse_text("filename", base) if base else None

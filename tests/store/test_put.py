@@ -120,6 +120,7 @@ def test_the_filename_is_the_sources_own_without_its_folders(store: AudioStore, 
 def test_a_given_filename_wins_and_is_kept_in_any_language(store: AudioStore) -> None:
     file = store.put(FileStorage(io.BytesIO(WAV), filename="a.wav"), owner="alice", filename="第一章.wav")
     assert store.find(file.id).filename == "第一章.wav"
+    assert store.put(WAV, owner="alice", filename="<3 song.wav").filename == "<3 song.wav"
 
 
 def test_what_is_explicit_wins_over_what_is_sniffed_and_that_over_the_name(store: AudioStore) -> None:

@@ -41,7 +41,7 @@ HOUR = timedelta(hours=1)
 
 
 class DirectUploads(Writing):
-    """``begin_upload``, ``finish_upload``, and ``receive`` for the links that this app serves itself."""
+    """``begin_upload finish_upload cancel_upload``, and ``receive`` for the links that this app serves itself."""
 
     def begin_upload(
         self,
@@ -116,11 +116,7 @@ class DirectUploads(Writing):
             Unavailable: try again.
 
         """
-        if isinstance(grant, str) and owner is None:
-            raise TypeError("pass owner= with a reservation id: who is asking?")
-        reservation = self.catalog.reservation(grant if isinstance(grant, str) else grant.reservation)
-        if owner is not None and reservation.owner != owner:
-            raise NotFound(f"reservation {reservation.id}")
+        reservation = self._granted(grant, owner)
         if reservation.state != "pending":
             # Released may also mean that a processor's output took its place, and its file's id.
             if found := self.catalog.find([reservation.file_id]):
@@ -136,6 +132,19 @@ class DirectUploads(Writing):
                 raise
             operation.learn(file=file.id, backend=file.backend, bytes=file.size)
             return file
+
+    def cancel_upload(self, grant: UploadGrant | str, *, owner: str | None = None) -> None:
+        """Give back what ``begin_upload`` reserved, and erase what has arrived; nothing to do if it is finished.
+
+        >>> store.cancel_upload(store.begin_upload(owner="alice", size="2 MB", filename="take.wav"))
+
+        Raises:
+            NotFound: no such reservation for *owner*.
+
+        """
+        reservation = self._granted(grant, owner)
+        with self.events.operation("cancel_upload", owner=reservation.owner, key=reservation.key):
+            self._erase(self.catalog.release(reservation.id))
 
     def receive(self, link: Link, body: Source, *, content_length: int | None = None) -> None:
         """Take the bytes of a direct upload, as ``serve`` does for a PUT to one of our own links.
@@ -164,6 +173,14 @@ class DirectUploads(Writing):
             if content_length is not None and staged.size != content_length:
                 raise Unavailable(f"the upload broke off after {staged.size} bytes", retryable=True)
             backend.write(reservation.key, staged, progress=self._heartbeat(reservation, None))
+
+    def _granted(self, grant: UploadGrant | str, owner: str | None) -> Reservation:
+        if isinstance(grant, str) and owner is None:
+            raise TypeError("pass owner= with a reservation id: who is asking?")
+        reservation = self.catalog.reservation(grant if isinstance(grant, str) else grant.reservation)
+        if owner is not None and reservation.owner != owner:
+            raise NotFound(f"reservation {reservation.id}")
+        return reservation
 
     def _upload_request(
         self,
