@@ -208,16 +208,18 @@ class Catalog(Protocol):
         ...
 
     def commit(
-        self, reservation: str, written: Written, *, limits: Limits | None
+        self, reservation: str, written: Written, *, limits: Limits | None, only_over: Key | None = None
     ) -> tuple[AudioFile, Sequence[Removal]]:
         """Turn the reservation into a record, and charge what was really written. Again gives the same file.
 
         A pending reservation is committed even a little late, as long as no one has expired it. ``written.size`` up
         to what was reserved always fits, even if the quota was lowered since; more is checked against *limits*. A
-        replacement swaps key, backend and facts of the record under its id and returns the old object's removal.
+        replacement swaps key, backend and facts of the record under its id and returns the old object's removal;
+        given *only_over*, only if the record still has that key.
 
         Raises:
-            ReservationExpired: released or expired. NotFound: the replaced file was deleted meanwhile.
+            ReservationExpired: released or expired.
+            NotFound: the replaced file was deleted meanwhile, or is not under *only_over* any more.
             QuotaExceeded, FileTooLarge: more arrived than was reserved, and it does not fit; the reservation stays.
         """
         ...

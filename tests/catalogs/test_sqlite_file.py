@@ -227,8 +227,9 @@ def test_what_can_not_be_written_is_permission_denied() -> None:
 
 def test_sqlite_is_loaded_only_by_its_own_catalog() -> None:
     # A coverage run has loaded it before.
-    code = "import sys; sys.modules.pop('sqlite3', 0)\nimport audiostore.catalogs.memory\nassert 'sqlite3' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    forget, load = "import sys; sys.modules.pop('sqlite3', 0)", "import audiostore.catalogs.memory"
+    command = [sys.executable, "-c", f"{forget}; {load}; sys.exit('sqlite3' in sys.modules)"]
+    subprocess.run(command, check=True)
 
 
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")

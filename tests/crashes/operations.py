@@ -299,6 +299,7 @@ OPERATIONS: Mapping[str, Operation] = {
         effect=_added(FRESH.upper() + b"!"),
         options={"processing": True},
     ),
+    "cancel upload": Operation(prepare=_sent, act=lambda world, grant: world.store.cancel_upload(grant, owner="alice")),
     "delete project": Operation(
         prepare=_library, act=lambda world, _: world.store.delete_project("alice", "p1"), effect=gone("p1")
     ),

@@ -11,6 +11,7 @@ from audiostore.catalogs import rules
 from audiostore.catalogs.removing import queue
 from audiostore.catalogs.rows import Booking, Decision, Record
 from audiostore.errors import AlreadyExists, NotFound, QuotaExceeded, ReservationExpired, Unavailable
+from audiostore.keys import Key
 from audiostore.models import AudioFile, Limits, Override, Removal, Reservation
 from audiostore.protocols import Request, Written
 
@@ -53,7 +54,7 @@ def extend(at: Decision, reservation: str, *, ttl: timedelta, hold: timedelta, r
 
 
 def commit(
-    at: Decision, reservation: str, written: Written, limits: Limits | None
+    at: Decision, reservation: str, written: Written, limits: Limits | None, only_over: Key | None
 ) -> tuple[AudioFile, Sequence[Removal]]:
     booking = _booking(at, reservation)
     made = booking.reservation
@@ -62,6 +63,8 @@ def commit(
     if made.state != "pending":
         raise ReservationExpired(reservation)
     replaced = None if made.replaces is None else visible(at, made.owner, made.replaces)
+    if replaced is not None and only_over not in {None, replaced.key}:
+        raise NotFound(f"{made.replaces} under its earlier key")
     if written.size > made.size:
         _check_excess(at, booking, replaced, written.size, limits)
     _finish(at, booking, "committed")
@@ -225,7 +228,9 @@ def _booking(at: Decision, reservation: str) -> Booking:
 
 
 def _renewed(at: Decision, booking: Booking, ttl: timedelta, hold: timedelta) -> Booking:
-    renewed = replace(booking.but(expires_at=rules.later(at.now, ttl)), held_until=rules.later(at.now, hold))
+    # Never sooner than it was to: a link that was given out for longer stays good.
+    expires_at = max(booking.reservation.expires_at, rules.later(at.now, ttl))
+    renewed = replace(booking.but(expires_at=expires_at), held_until=rules.later(at.now, hold))
     at.tables.change_booking(renewed)
     return renewed
 

@@ -100,7 +100,8 @@ class DirectUploads(Writing):
             try:
                 return self._grant(reservation, expires)
             except AudioStoreError:
-                self.catalog.release(reservation.id, erase=False)
+                if reservation.id == upload.id:  # an earlier call's upload goes on
+                    self.catalog.release(reservation.id, erase=False)
                 raise
 
     def finish_upload(self, grant: UploadGrant | str, *, owner: str | None = None) -> AudioFile:
@@ -128,7 +129,7 @@ class DirectUploads(Writing):
             except (NotFound, Unavailable):
                 raise  # nothing arrived yet, or nobody can tell: the grant is as good as before
             except AudioStoreError as error:
-                self._undo(reservation, error, resumable=False)
+                self._undo(reservation, error)
                 raise
             operation.learn(file=file.id, backend=file.backend, bytes=file.size)
             return file
@@ -173,6 +174,10 @@ class DirectUploads(Writing):
             if content_length is not None and staged.size != content_length:
                 raise Unavailable(f"the upload broke off after {staged.size} bytes", retryable=True)
             backend.write(reservation.key, staged, progress=self._heartbeat(reservation, None))
+        if self.catalog.reservation(reservation.id).state in {"released", "expired"}:
+            # Whoever ended it may have erased the key before our bytes came to lie there.
+            self.catalog.discard(reservation.backend, [reservation.key], timedelta(0))
+            raise ReservationExpired(reservation.id)
 
     def _granted(self, grant: UploadGrant | str, owner: str | None) -> Reservation:
         if isinstance(grant, str) and owner is None:
