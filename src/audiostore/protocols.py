@@ -137,9 +137,10 @@ class Request:
     """What a reservation asks for. ``limits`` are the policy's (``None``: the catalog's own numbers).
 
     ``id`` becomes the id of the reservation, and of the file unless it ``replaces`` one. ``size`` in bytes.
-    ``hold`` is how long the caller counts as alive without a word from it. ``instead_of`` is a pending reservation of
-    the owner whose room and ``file_id`` this one takes over: it is released in the same decision (ReservationExpired
-    if it is not pending).
+    ``hold`` is how long the caller counts as alive without a word from it. ``instead_of`` is a pending upload of
+    the owner that this one stands in for: it takes its ``file_id``, and is charged only what it is larger. The upload
+    keeps its room until the commit, which finishes it in the same decision and returns its removal. If it is not
+    pending by then, or already now, that is ReservationExpired.
     """
 
     id: str

@@ -219,7 +219,7 @@ class MemoryTables:
         for booking in self._pending_ones(lambda _: True):
             sums = truth[booking.reservation.owner]
             sums[1] += booking.reservation.charged
-            sums[3] += booking.reservation.replaces is None
+            sums[3] += booking.is_new_file
         owners: Iterable[str] = {*truth, *self._accounts} if owner is None else {owner}
         pairs = [(self.account(each), _account(each, truth[each])) for each in sorted(owners)]
         return [(ledger, found) for ledger, found in pairs if ledger != found]

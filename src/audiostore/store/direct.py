@@ -12,6 +12,7 @@ from audiostore.errors import (
     AudioStoreError,
     FileTooLarge,
     NotFound,
+    QuotaExceeded,
     ReservationExpired,
     Unavailable,
     UnsupportedAudio,
@@ -114,22 +115,23 @@ class DirectUploads(Writing):
             NotFound: no such reservation for *owner*, or no bytes arrived yet (the link still works).
             ReservationExpired: too late; nothing is kept or charged.
             QuotaExceeded, FileTooLarge, UnsupportedAudio: refused; nothing is kept or charged.
-            Unavailable: try again.
+            Unavailable, and whatever else: what arrived stays as it is until the reservation expires; try again.
 
         """
         reservation = self._granted(grant, owner)
         if reservation.state != "pending":
-            # Released may also mean that a processor's output took its place, and its file's id.
             if found := self.catalog.find([reservation.file_id]):
                 return found[0]
             raise ReservationExpired(reservation.id)
         with self.events.operation("finish_upload", owner=reservation.owner, key=reservation.key) as operation:
             try:
                 file = self._settle(reservation, operation)
-            except (NotFound, Unavailable):
-                raise  # nothing arrived yet, or nobody can tell: the grant is as good as before
-            except AudioStoreError as error:
-                self._undo(reservation, error)
+            except (QuotaExceeded, FileTooLarge, UnsupportedAudio) as refusal:
+                self._undo(reservation, refusal)
+                raise
+            except ReservationExpired:
+                if found := self.catalog.find([reservation.file_id]):
+                    return found[0]  # another call has finished it meanwhile
                 raise
             operation.learn(file=file.id, backend=file.backend, bytes=file.size)
             return file
