@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, cast
 
 from audiostore.errors import (
     AlreadyExists,
@@ -42,10 +42,10 @@ class Refusal:
         """Read an answer that is no success."""
         text = content[:4096].decode(errors="replace")
         try:
-            told: Any = json.loads(content)
+            told = fields_of(json.loads(content))
         except ValueError:
             told = None
-        if not isinstance(told, dict):
+        if told is None:
             return cls(status, "", _clean(text))
         true = str(told.get("statusCode", status))
         code = str(told.get("code") or told.get("error") or "")
@@ -77,6 +77,11 @@ def translate(refusal: Refusal, what: str, wait: timedelta | None = None) -> Aud
     if refusal.status == _TYPE:
         return UnsupportedAudio("type", refusal.message)
     return PermissionDenied(f"{what}: {refusal.message or refusal.status}")
+
+
+def fields_of(value: object) -> Mapping[str, Any] | None:
+    """Take a parsed JSON value for an object, if it is one."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:

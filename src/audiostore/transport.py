@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from audiostore.errors import AudioStoreError, ConfigurationError, Unavailable
@@ -108,7 +109,7 @@ class Call:
     data: object = None
     body: Body | None = None
     repeatable: bool = False
-    explain: Callable[[Refusal], AudioStoreError | None] = lambda refusal: None
+    explain: Callable[[Refusal], Exception | None] = lambda refusal: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,8 @@ class Transport:
     """Sends calls. Safe across threads, and after ``fork``: the child makes a client of its own."""
 
     def __init__(self, timeouts: Timeouts) -> None:
+        if find_spec("httpx") is None:
+            raise ConfigurationError('Supabase needs an extra: pip install "audiostore[supabase]"')
         self.timeouts = timeouts
         # By process. A parent's client stays here untouched in the child: its sockets are the parent's.
         self._clients: dict[int, httpx.Client] = {}
@@ -227,7 +230,7 @@ class Transport:
             stream.close()
         return Answer(stream.status, stream.headers, bytes(content), call.what)
 
-    def _refused(self, call: Call, answer: Answer) -> AudioStoreError:
+    def _refused(self, call: Call, answer: Answer) -> Exception:
         refusal = Refusal.of(answer.status, answer.content)
         return call.explain(refusal) or translate(refusal, call.what, retry_after(answer.headers))
 
@@ -244,10 +247,8 @@ class Transport:
 
 
 def _httpx() -> Any:
-    try:
-        import httpx
-    except ImportError as error:
-        raise ConfigurationError('Supabase needs an extra: pip install "audiostore[supabase]"') from error
+    import httpx  # it takes as long to load as the rest of the library
+
     return httpx
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audiostore.errors import ConfigurationError
+from audiostore.refusals import fields_of
 
 _PLAIN = re.compile(r"[!-~]+")
 STORAGE = "/storage/v1"
@@ -68,7 +69,7 @@ def claims(token: str) -> Mapping[str, Any]:
         told = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (ValueError, binascii.Error):
         return {}
-    return told if isinstance(told, dict) else {}
+    return fields_of(told) or {}
 
 
 def _storage(url: str) -> str:

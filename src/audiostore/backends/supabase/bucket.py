@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from audiostore.backends.supabase.server import Server, fields
 from audiostore.errors import AlreadyExists, ConfigurationError
@@ -55,4 +55,4 @@ def _look(server: Server) -> Mapping[str, Any] | None:
 
 
 def _plain(value: object) -> object:
-    return sorted(map(str, value)) if isinstance(value, list) else value
+    return sorted(cast("list[str]", value)) if isinstance(value, list) else value

@@ -20,6 +20,7 @@ from audiostore.ids import new_id
 from audiostore.keys import Key
 from audiostore.models import ObjectStat, Staged
 from audiostore.protocols import Progress
+from audiostore.refusals import fields_of
 from audiostore.transport import Body, Patience
 
 CHUNK_SIZE = 6 * 1024 * 1024
@@ -38,9 +39,7 @@ class _Write:
         return {"write": self.id, "sha256": self.source.staged.sha256}
 
     def made(self, told: Mapping[str, Any]) -> bool:
-        marks = told.get("metadata")
-        if not isinstance(marks, dict):
-            return False
+        marks = fields_of(told.get("metadata")) or {}
         # A write that goes on in another process has another id, but the same bytes under a key of its own.
         return marks.get("write") == self.id or (self.resumed and marks.get("sha256") == self.source.staged.sha256)
 
@@ -128,8 +127,7 @@ class Sending:
         except NotFound:
             raise Unavailable(f"{key}: it was stored, and can't be seen") from None
         found = stat_of(key, told)
-        marks = told.get("metadata")
-        if isinstance(marks, dict) and "write" in marks and not write.made(told):
+        if "write" in (fields_of(told.get("metadata")) or {}) and not write.made(told):
             raise AlreadyExists(key)  # two overlapped, and the other one came last
         if found.size != staged.size:
             self._take_back(key)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from audiostore.backends.supabase.access import Access, Accessing, claims
 from audiostore.errors import AudioStoreError, ConfigurationError, FileTooLarge, PermissionDenied, Unavailable
 from audiostore.keys import Key
 from audiostore.models import ObjectStat
-from audiostore.refusals import Refusal
+from audiostore.refusals import Refusal, fields_of
 from audiostore.transport import Answer, Body, Call, Patience, Stream, Transport
 
 _TOO_LARGE = 413
 _OUTSIDE = 416
 
 
-class OutsideObject(AudioStoreError):
+class OutsideObject(Exception):
     """A range that begins beyond the object's end. It does not leave this package."""
 
 
@@ -86,7 +86,7 @@ class Server:
     def stat(self, key: Key, patience: Patience | None = None) -> ObjectStat:
         return stat_of(key, self.info(key, patience))
 
-    def _explain(self, access: Access, refusal: Refusal, what: str, size: int) -> AudioStoreError | None:
+    def _explain(self, access: Access, refusal: Refusal, what: str, size: int) -> Exception | None:
         missing = refusal.bucket_is_missing or (refusal.status, refusal.code) == (404, "InvalidRequest")
         if missing and not refusal_is_honest(access):
             return PermissionDenied(f"{what}: the token has expired")
@@ -145,30 +145,35 @@ def refusal_is_honest(access: Access) -> bool:
 
 def fields(answer: Answer) -> Mapping[str, Any]:
     """Read an answer that must be one JSON object."""
-    told = answer.json()
-    if not isinstance(told, dict):
+    told = fields_of(answer.json())
+    if told is None:
         raise Unavailable(f"{answer.what}: an answer that can't be read")
     return told
 
 
 def rows(answer: Answer, told: object) -> list[Mapping[str, Any]]:
     """Read a list of JSON objects that is all of an answer, or a part of it."""
-    if not isinstance(told, list) or not all(isinstance(each, dict) for each in told):
+    listed = cast("list[object]", told) if isinstance(told, list) else [None]
+    found = [row for each in listed if (row := fields_of(each)) is not None]
+    if len(found) != len(listed):
         raise Unavailable(f"{answer.what}: an answer that can't be read")
-    return told
+    return found
 
 
 def stat_of(key: Key, told: Mapping[str, Any]) -> ObjectStat:
-    """Read an object as ``info`` tells it, or as a listing does."""
-    inner = told.get("metadata")
-    listed = inner if "size" not in told and isinstance(inner, dict) else None
+    """Read an object as ``info`` tells it, or as a listing does, which has half of it in ``metadata``."""
+    listed = None if "size" in told else fields_of(told.get("metadata"))
     try:
-        size = told["size"] if listed is None else listed["size"]
-        modified = told["last_modified"] if listed is None else told["updated_at"]
-        etag = told.get("etag") if listed is None else listed.get("eTag")
-        kind = told.get("content_type") if listed is None else listed.get("mimetype")
-        return ObjectStat(
-            key=key, size=int(size), modified_at=datetime.fromisoformat(modified), etag=etag, content_type=kind
-        )
+        if listed is None:
+            size, modified, etag, kind = told["size"], told["last_modified"], told.get("etag"), told.get("content_type")
+        else:
+            size, modified, etag, kind = (
+                listed["size"],
+                told["updated_at"],
+                listed.get("eTag"),
+                listed.get("mimetype"),
+            )
+        since = datetime.fromisoformat(modified)
+        return ObjectStat(key=key, size=int(size), modified_at=since, etag=etag, content_type=kind)
     except (KeyError, TypeError, ValueError) as error:
         raise Unavailable(f"{key}: an answer that can't be read") from error
