@@ -40,7 +40,10 @@ class _Order:
     descending: bool = False
 
     def sort(self, entries: list[_Entry], spelled: Callable[[str], str]) -> list[_Entry]:
-        named = sorted(entries, key=lambda each: spelled(each.name), reverse=self.descending)
+        # A folder stands where its slash puts it: "a b" comes before "a/".
+        named = sorted(
+            entries, key=lambda each: spelled(each.name + ("" if each.stored else "/")), reverse=self.descending
+        )
         if self.column == "name":
             return _dropped(named) if self.descending else named
         timed = [each for each in named if each.stored]

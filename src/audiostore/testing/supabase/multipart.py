@@ -56,13 +56,14 @@ class _Reader:
     def __init__(self, body: Body, boundary: bytes) -> None:
         self._pieces = iter(body)
         self._mark = b"\r\n--" + boundary
+        self._over = False
         self._kept = b"\r\n"  # so that the first mark is like the others
 
     def next_part(self) -> dict[str, str] | None:
         for _ in self._until(self._mark):
             pass
         head = b"".join(self._until(b"\r\n"))
-        if head.startswith(b"--") or not self._kept:
+        if head.startswith(b"--") or self._over:
             return None
         lines = b""
         while line := b"".join(self._until(b"\r\n")):
@@ -82,7 +83,7 @@ class _Reader:
                 self._kept = self._kept[sure:]
             piece = next(self._pieces, None)
             if piece is None:
-                rest, self._kept = self._kept, b""
+                rest, self._kept, self._over = self._kept, b"", True
                 if rest:
                     yield rest
                 return

@@ -95,7 +95,7 @@ def _content(request: Request, stored: StoredObject, *, expires: datetime | None
     if request.method == "HEAD":
         return Response(status=200, headers=headers | {"content-length": str(size)})
     if _unchanged(request, stored):
-        return Response(status=304, headers=headers)
+        return Response(status=304, headers=headers | {"content-length": "0"})
     if "if-none-match" in request.headers and "cache-control" in headers:
         headers["cache-control"] += ", stale-while-revalidate=30"
     if stored.lost:

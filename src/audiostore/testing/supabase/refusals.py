@@ -5,6 +5,8 @@ Most go over the wire as HTTP 400 with the true code, a string, in the body; onl
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from audiostore.testing.supabase.wire import Response, answer
 
 
@@ -22,6 +24,21 @@ class Refusal(Exception):
     def response(self) -> Response:
         content = {"statusCode": self.status, "error": self.error, "message": self.message, "code": self.code}
         return answer(content, status=self.http)
+
+
+class NoRoute(Refusal):
+    """No such path: told before the server's own answers get their charset."""
+
+    def response(self) -> Response:
+        return _bare(super().response())
+
+
+class TusHeadersRefused(Refusal):
+    """The headers were not TUS: told before anything is added for browsers."""
+
+
+def _bare(response: Response) -> Response:
+    return replace(response, headers={**response.headers, "content-type": "application/json"})
 
 
 class NotAuthenticated(Refusal):
@@ -112,16 +129,20 @@ def internal() -> Refusal:
 
 
 def no_route(method: str, path: str) -> Refusal:
-    return Refusal("404", "Not Found", "InvalidRequest", f"Route {method}:{path} not found", http=404)
+    return NoRoute("404", "Not Found", "InvalidRequest", f"Route {method}:{path} not found", http=404)
 
 
 def bad_escape(path: str) -> Response:
     """Give what the web framework says before the storage server sees the request: its ``statusCode`` is a number."""
     message = f"'{path}' is not a valid url component"
     content = {"statusCode": 400, "error": "Bad Request", "message": message, "code": "FST_ERR_BAD_URL"}
-    return answer(content, status=400)
+    return _bare(answer(content, status=400))
 
 
 def tus(status: int, message: str) -> Refusal:
     """Give what the TUS routes say for themselves: an honest status, and a line of text."""
     return Refusal(str(status), "", "", message)
+
+
+def tus_headers(status: int, message: str) -> Refusal:
+    return TusHeadersRefused(str(status), "", "", message)

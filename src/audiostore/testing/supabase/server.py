@@ -188,11 +188,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Date", self.date_time_string())
         for name, value in response.headers.items():
             self.send_header(name, value)
-        if not response.body and "content-length" not in response.headers and response.status not in (204, 304):
-            self.send_header("Content-Length", "0")  # or a caller who keeps the connection waits for its end
+        ended = "content-length" in response.headers or response.status in {204, 304} or self.command == "HEAD"
+        if not ended:
+            self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for piece in delivered(response):
             self.wfile.write(piece)
+        if not ended:
+            self.wfile.write(b"0\r\n\r\n")  # the real server, too, ends an empty answer so
         self.wfile.flush()
 
     def _drain(self, body: Body) -> None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-_HEADER: Final[dict[str, str]] = {"alg": "HS256", "typ": "JWT"}
+_HEADER: Final = {"alg": "HS256"}
 
 
 class BadToken(Exception):
@@ -44,7 +44,7 @@ def _signature(signed: str, secret: str) -> str:
 
 
 def _packed(content: Mapping[str, Any]) -> str:
-    return _base64(json.dumps(content, separators=(",", ":")).encode())
+    return _base64(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def _unpacked(part: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from audiostore.testing.supabase.model import (
     check_type,
     size_limit,
 )
-from audiostore.testing.supabase.refusals import tus
+from audiostore.testing.supabase.refusals import tus, tus_headers
 from audiostore.testing.supabase.signing import upload_claims
 from audiostore.testing.supabase.wire import Disconnected, Request, Response, plain
 
@@ -57,6 +57,8 @@ def spoken_in_tus(handle: Handler) -> Handler:
             response = handle(project, request, names)
         except refusals.NotAuthenticated as refused:
             return refused.response()
+        except refusals.TusHeadersRefused as refused:
+            return plain(refused.message, status=int(refused.status), headers={"tus-resumable": "1.0.0"})
         except refusals.Refusal as refused:
             response = plain(refused.message, status=int(refused.status))
         return replace(response, headers={**_ALWAYS, **response.headers})
@@ -128,7 +130,7 @@ def patch(project: Project, request: Request, names: Mapping[str, str]) -> Respo
     actor = None if names.get("signed") else tus_actor_of(project, request)
     _check_version(request)
     if request.headers.get("content-type") != _OCTETS:
-        raise tus(400, "Invalid content-type\n")
+        raise tus_headers(400, "Invalid content-type\n")
     bucket, name = _named(names["id"])
     if "upload-offset" not in request.headers:
         raise tus(403, "Upload-Offset header required\n")
@@ -175,9 +177,9 @@ def delete(project: Project, request: Request, names: Mapping[str, str]) -> Resp
 def _check_version(request: Request) -> None:
     version = request.headers.get("tus-resumable")
     if version is None:
-        raise tus(412, "Tus-Resumable Required\n")
+        raise tus_headers(412, "Tus-Resumable Required\n")
     if version != "1.0.0":
-        raise tus(400, "Invalid tus-resumable\n")
+        raise tus_headers(400, "Invalid tus-resumable\n")
 
 
 def _declared_length(request: Request) -> int | None:
@@ -199,7 +201,7 @@ def _metadata(request: Request) -> dict[str, str]:
         try:
             metadata[name] = base64.b64decode(value, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
-            raise tus(400, "Invalid upload-metadata\n") from None
+            raise tus_headers(400, "Invalid upload-metadata\n") from None
     return metadata
 
 
