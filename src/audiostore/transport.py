@@ -18,7 +18,7 @@ from datetime import timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from audiostore.errors import AudioStoreError, ConfigurationError, Unavailable
+from audiostore.errors import ConfigurationError, Unavailable
 from audiostore.refusals import Refusal, retry_after, translate
 from audiostore.streams import CHUNK
 

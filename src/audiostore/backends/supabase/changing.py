@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from audiostore.backends.supabase.server import Server, rows
-from audiostore.errors import AlreadyExists, NotFound, Unavailable
+from audiostore.backends.supabase.server import Server, rows, stat_of
+from audiostore.errors import AlreadyExists, AudioStoreError, NotFound, Unavailable
 from audiostore.keys import Key
 from audiostore.models import ObjectStat
 
@@ -24,7 +24,14 @@ class Changes:
     def delete(self, keys: Sequence[Key]) -> frozenset[Key]:
         removed: set[Key] = set()
         for batch in _batches(list(dict.fromkeys(keys))):
-            removed |= self._delete(batch)
+            try:
+                removed |= self._delete(batch)
+            except Unavailable:
+                raise
+            except AudioStoreError as error:
+                if not removed:
+                    raise
+                raise Unavailable(f"{len(removed)} objects are removed, not the rest", retryable=True) from error
         return frozenset(removed)
 
     def copy(self, source: Key, target: Key) -> ObjectStat:
@@ -33,15 +40,15 @@ class Changes:
         while True:
             try:
                 self._ask("copy", source, target)
-                return self._server.stat(target, patience)
+                return self._changed(target)
             except AlreadyExists:
                 if not doubt or not self._is_copy(source, target):
                     raise
-                return self._server.stat(target, patience)
+                return self._changed(target)
             except Unavailable as error:
                 doubt = True
                 if self._is_copy(source, target):
-                    return self._server.stat(target, patience)
+                    return self._changed(target)
                 patience.pause(error)
 
     def move(self, source: Key, target: Key) -> ObjectStat:
@@ -53,7 +60,7 @@ class Changes:
         while True:
             try:
                 self._ask("move", source, target)
-                return self._server.stat(target, patience)
+                return self._changed(target)
             except NotFound:
                 if not doubt or (moved := self._seen(target)) is None:
                     raise
@@ -91,10 +98,14 @@ class Changes:
         return True
 
     def _seen(self, key: Key) -> ObjectStat | None:
-        try:
-            return self._server.stat(key)
-        except NotFound:
-            return None
+        told = self._server.look(key)
+        return None if told is None else stat_of(key, told)
+
+    def _changed(self, target: Key) -> ObjectStat:
+        found = self._seen(target)
+        if found is None:
+            raise Unavailable(f"{target}: it was made, and can't be seen")
+        return found
 
 
 def _batches(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:

@@ -15,7 +15,7 @@ from typing import Any
 from audiostore.backends.supabase.server import Server, stat_of
 from audiostore.backends.supabase.source import Source
 from audiostore.backends.supabase.tus import Tus, upload_id
-from audiostore.errors import AlreadyExists, AudioStoreError, ChecksumMismatch, NotFound, Unavailable
+from audiostore.errors import AlreadyExists, AudioStoreError, ChecksumMismatch, Unavailable
 from audiostore.ids import new_id
 from audiostore.keys import Key
 from audiostore.models import ObjectStat, Staged
@@ -112,20 +112,16 @@ class Sending:
 
     def _find(self, write: _Write, patience: Patience) -> Mapping[str, Any] | None:
         """Look whether this write arrived. Raises AlreadyExists if the key holds what another one brought."""
-        try:
-            told = self._server.info(write.source.key, patience)
-        except NotFound:
-            return None
-        if not write.made(told):
+        told = self._server.look(write.source.key, patience)
+        if told is not None and not write.made(told):
             raise AlreadyExists(write.source.key)
         return told
 
     def _verified(self, write: _Write) -> ObjectStat:
         key, staged = write.source.key, write.source.staged
-        try:
-            told = self._server.info(key)
-        except NotFound:
-            raise Unavailable(f"{key}: it was stored, and can't be seen") from None
+        told = self._server.look(key)
+        if told is None:
+            raise Unavailable(f"{key}: it was stored, and can't be seen")
         found = stat_of(key, told)
         if "write" in (fields_of(told.get("metadata")) or {}) and not write.made(told):
             raise AlreadyExists(key)  # two overlapped, and the other one came last

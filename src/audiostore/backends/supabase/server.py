@@ -9,7 +9,7 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from audiostore.backends.supabase.access import Access, Accessing, claims
-from audiostore.errors import AudioStoreError, ConfigurationError, FileTooLarge, PermissionDenied, Unavailable
+from audiostore.errors import AudioStoreError, ConfigurationError, FileTooLarge, NotFound, PermissionDenied, Unavailable
 from audiostore.keys import Key
 from audiostore.models import ObjectStat
 from audiostore.refusals import Refusal, fields_of
@@ -82,6 +82,17 @@ class Server:
         """Everything the server knows of an object. Raises NotFound only if the server says so of the object."""
         answer = self.call("GET", self.path("/object/info", key), key, repeatable=True, patience=patience)
         return fields(answer)
+
+    def look(self, key: Key, patience: Patience | None = None) -> Mapping[str, Any] | None:
+        """See what a change did: ``info``, or None. Being refused now says nothing about the change: Unavailable."""
+        try:
+            return self.info(key, patience)
+        except NotFound:
+            return None
+        except Unavailable:
+            raise
+        except AudioStoreError as error:
+            raise Unavailable(f"{key}: what became of it can't be seen") from error
 
     def stat(self, key: Key, patience: Patience | None = None) -> ObjectStat:
         return stat_of(key, self.info(key, patience))
