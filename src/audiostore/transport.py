@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from audiostore.errors import ConfigurationError, Unavailable
 from audiostore.refusals import Refusal, retry_after, translate
-from audiostore.streams import CHUNK
 
 if TYPE_CHECKING:
     import httpx
@@ -138,7 +137,8 @@ class Stream:
         self._response = response
         self._call = call
         self._patience = patience
-        self._raw = response.iter_raw(CHUNK)
+        # As they come: asked for a size, the client gathers, and what it has gathered when it breaks is lost.
+        self._raw = response.iter_raw()
 
     def chunks(self) -> Iterator[bytes]:
         """Give what arrives. Raises Unavailable, always repeatable, when the connection breaks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -57,7 +58,7 @@ ACTS = {
     ),
     "write in chunks": Act(
         "write",
-        lambda project, backend: _in_chunks(project).write(NEW, project.stage(SOUND)).size,
+        lambda project, backend: _write_in_chunks(project),
         ("POST /upload/resumable", "PATCH /upload/resumable/*", INFO),
         changes={NEW: SOUND},
         gives=len(SOUND),
@@ -97,5 +98,6 @@ ACTS = {
 }
 
 
-def _in_chunks(project: Served) -> SupabaseBackend:
-    return project.backend(tus_threshold=0, chunk_size=40 * KIB, timeouts=project.timeouts)
+def _write_in_chunks(project: Served) -> int:
+    with closing(project.backend(tus_threshold=0, chunk_size=40 * KIB)) as backend:
+        return backend.write(NEW, project.stage(SOUND)).size

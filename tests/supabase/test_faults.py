@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import inspect
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -50,9 +52,10 @@ CELLS = [(name, route, fault) for name, act in ACTS.items() for route in act.rou
 
 
 @pytest.fixture
-def hasty(project: Served) -> SupabaseBackend:
+def hasty(project: Served) -> Iterator[SupabaseBackend]:
     project.timeouts = HASTY
-    return project.backend(tus_threshold="1 MB")
+    with closing(project.backend(tus_threshold="1 MB")) as backend:
+        yield backend
 
 
 def state(project: Served) -> State:
@@ -82,7 +85,6 @@ def test_it_is_done_or_refused_or_unknown(
     project.fake._faults.clear()  # pyright: ignore[reportPrivateUsage]
     _find_out(project, hasty, act, error)
     assert project.fake.service_key not in f"{error} {error!r} {error.__cause__!r}" if error else True
-    hasty.close()
 
 
 def _check(act: Act, error: AudioStoreError | None, now: State) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from audiostore.backends.supabase.server import Server
 from audiostore.backends.supabase.source import Source
-from audiostore.errors import AlreadyExists, AudioStoreError, ChecksumMismatch, NotFound, Unavailable
+from audiostore.errors import AlreadyExists, AudioStoreError, ChecksumMismatch, NotFound, PermissionDenied, Unavailable
 from audiostore.transport import Answer, Body, Patience
 
 _ROUTE = "/upload/resumable"
@@ -64,7 +64,8 @@ class Tus:
     def _resumed(self, source: Source, upload: str, patience: Patience) -> tuple[str | None, int]:
         try:
             return upload, self._offset(source, upload, patience)
-        except NotFound:
+        except (NotFound, PermissionDenied):
+            # A refused HEAD has no body to say why. If it is our token, creating another upload will tell.
             return None, 0
 
     def _created(self, source: Source, marks: Mapping[str, str], patience: Patience) -> str:
