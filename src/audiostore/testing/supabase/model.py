@@ -141,10 +141,9 @@ class Project:
 
     def visible(self, actor: Actor, bucket: str, name: str) -> StoredObject:
         """Give the object if *actor* may see it: what one may not see is missing."""
-        found = self.objects.get((bucket, name))
-        if found is None or not self.may(actor, "select", bucket, name):
+        if not self.may(actor, "select", bucket, name) or (bucket, name) not in self.objects:
             raise refusals.no_such_key()
-        return found
+        return self.objects[bucket, name]
 
     def check_write(self, actor: Actor, bucket: str, name: str, *, upsert: bool) -> None:
         """Row-level security is asked before duplicates, so that none learns what others have."""
