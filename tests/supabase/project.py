@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,7 +37,12 @@ class Served:
     timeouts: Timeouts = QUICK
 
     def backend(self, **options: Any) -> SupabaseBackend:
-        given: dict[str, Any] = {"chunk_size": 64 * KIB, "tus_threshold": 128 * KIB, "timeouts": self.timeouts, **options}
+        given: dict[str, Any] = {
+            "chunk_size": 64 * KIB,
+            "tus_threshold": 128 * KIB,
+            "timeouts": self.timeouts,
+            **options,
+        }
         return SupabaseBackend(self.url, given.pop("key", self.fake.service_key), BUCKET, **given)
 
     def stage(self, data: bytes) -> Staged:
@@ -54,7 +59,7 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Served]:
+def served(folder: Path) -> Generator[Served]:
     fake = FakeSupabase()
     fake.create_bucket(BUCKET)
     with fake.serve() as server:

@@ -59,7 +59,8 @@ def hasty(project: Served) -> Iterator[SupabaseBackend]:
 
 
 def state(project: Served) -> State:
-    return {key: project.fake.read(BUCKET, key) for key in project.keys()}
+    there = project.keys()
+    return {key: project.fake.read(BUCKET, key) for key in there}
 
 
 def test_the_matrix_has_every_method_of_the_protocol() -> None:
