@@ -5,9 +5,9 @@ from typing import Any
 
 import httpx
 import pytest
-from supabase import Client, ClientOptions, create_client
 
 from audiostore.testing.supabase import FakeSupabase, mock_supabase
+from supabase import Client, ClientOptions, create_client
 
 Connect = Callable[..., Client]
 

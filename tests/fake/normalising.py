@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,7 +60,9 @@ RULES = (
     ),
     Rule("dates in headers", re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT"), "<date>"),
     Rule("the server's port", re.compile(r"(?<=http://127\.0\.0\.1:)\d+"), "<port>"),
-    Rule("the second at which the recording client made a key", re.compile(r"(?<=/t8-|../x)\d{10}(?=\.mp3)"), "<second>"),
+    Rule(
+        "the second at which the recording client made a key", re.compile(r"(?<=/t8-|../x)\d{10}(?=\.mp3)"), "<second>"
+    ),
     Rule("the words after a status, which mean nothing", re.compile(r"(?<=^HTTP/1\.1 \d\d\d )[A-Za-z ]+$"), ""),
 )
 
@@ -73,7 +76,7 @@ def normalised(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: normalised(each) for name, each in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        return [normalised(each) for each in cast("list[Any]", value)]
+        return [normalised(each) for each in cast("tuple[Any, ...]", value)]
     if not isinstance(value, str):
         return value
     for rule in RULES:
@@ -100,8 +103,8 @@ def _sorted(part: Any) -> Any:
 
 def _compare(where: str, recorded: Any, replayed: Any, found: list[str]) -> None:
     if isinstance(recorded, dict) and isinstance(replayed, dict):
-        ours, theirs = cast("dict[str, Any]", replayed), cast("dict[str, Any]", recorded)
+        theirs, ours = cast("dict[str, Any]", recorded), cast("dict[str, Any]", replayed)
         for name in sorted({*ours, *theirs}):
             _compare(f"{where}.{name}", theirs.get(name, "<absent>"), ours.get(name, "<absent>"), found)
-    elif type(recorded) is not type(replayed) or recorded != replayed:
-        found.append(f"{where}: {str(recorded)[:300]!r} became {str(replayed)[:300]!r}")
+    elif (before := json.dumps(recorded, sort_keys=True)) != (after := json.dumps(replayed, sort_keys=True)):
+        found.append(f"{where}: {before[:300]} became {after[:300]}")

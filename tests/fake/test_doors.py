@@ -21,6 +21,7 @@ import httpx
 import pytest
 import requests
 import responses
+from requests.adapters import HTTPAdapter
 
 from audiostore.testing.supabase import FakeSupabase, mock_supabase
 from audiostore.testing.supabase.blobs import SPILL
@@ -69,10 +70,18 @@ def test_a_fake_starts_empty_and_knows_only_its_own() -> None:
 
 
 def test_nothing_stays_patched() -> None:
-    before = (httpx.HTTPTransport.handle_request, httpx.AsyncHTTPTransport.handle_async_request, requests.adapters.HTTPAdapter.send)
+    before = (
+        httpx.HTTPTransport.handle_request,
+        httpx.AsyncHTTPTransport.handle_async_request,
+        HTTPAdapter.send,
+    )
     with mock_supabase(), mock_supabase():
         assert httpx.HTTPTransport.handle_request is not before[0]
-    after = (httpx.HTTPTransport.handle_request, httpx.AsyncHTTPTransport.handle_async_request, requests.adapters.HTTPAdapter.send)
+    after = (
+        httpx.HTTPTransport.handle_request,
+        httpx.AsyncHTTPTransport.handle_async_request,
+        HTTPAdapter.send,
+    )
     assert after == before
 
 
@@ -118,8 +127,11 @@ def test_a_mock_around_the_fake_keeps_working() -> None:
 
 
 def test_many_threads_at_once(fake: FakeSupabase) -> None:
+    def send(number: int) -> int:
+        return put((fake.url, server.url)[number % 2], fake, f"{number}.mp3").status_code
+
     with fake.serve() as server, ThreadPoolExecutor(8) as pool:
-        sent = list(pool.map(lambda n: put((fake.url, server.url)[n % 2], fake, f"{n}.mp3").status_code, range(80)))
+        sent = list(pool.map(send, range(80)))
     assert set(sent) == {200}
     assert len(fake.keys("takes")) == 80
 
@@ -134,15 +146,19 @@ def test_a_browser_of_another_origin_may_use_it(fake: FakeSupabase) -> None:
         assert put(server.url, fake).headers["access-control-allow-origin"] == "*"
 
 
+def open_files() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
 def test_large_bodies_go_to_disk_and_their_files_are_closed(fake: FakeSupabase) -> None:
-    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    before = open_files()
     put(fake.url, fake, "small.mp3", b"x" * SPILL)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
     put(fake.url, fake, "large.mp3", b"x" * (SPILL + 1))
-    assert len(os.listdir("/proc/self/fd")) == before + 1
+    assert open_files() == before + 1
     fake.reset()
     gc.collect()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 def test_a_stopped_server_is_gone(fake: FakeSupabase) -> None:
@@ -243,5 +259,13 @@ def test_the_plugin_is_light() -> None:
     program = "import sys, audiostore.testing.plugin as _; print(__import__('json').dumps(sorted(sys.modules)))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    heavy = {"httpx", "requests", "responses", "sqlite3", "http.server", "audiostore.store", "audiostore.testing.backend_suite"}
+    heavy = {
+        "httpx",
+        "requests",
+        "responses",
+        "sqlite3",
+        "http.server",
+        "audiostore.store",
+        "audiostore.testing.backend_suite",
+    }
     assert heavy & set(json.loads(ran.stdout)) == set()

@@ -6,6 +6,7 @@ import base64
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -59,14 +60,10 @@ def test_a_lost_answer_was_done(http: httpx.Client, fake: FakeSupabase) -> None:
 def test_an_answer_breaks_off_where_it_should(http: httpx.Client, fake: FakeSupabase) -> None:
     put(http)
     fake.fail_next("GET *", cut_response_after=5000)
-    received = b""
-    with (
-        pytest.raises(httpx.TransportError),
-        http.stream("GET", "/object/takes/a.mp3") as answer,
-    ):
-        for piece in answer.iter_raw():
-            received += piece
-    assert received == CONTENT[:5000]
+    received: list[bytes] = []
+    with http.stream("GET", "/object/takes/a.mp3") as answer, pytest.raises(httpx.TransportError):
+        received.extend(answer.iter_raw())
+    assert b"".join(received) == CONTENT[:5000]
 
 
 def test_malformed_json_is_no_json(http: httpx.Client, fake: FakeSupabase) -> None:
@@ -78,7 +75,8 @@ def test_malformed_json_is_no_json(http: httpx.Client, fake: FakeSupabase) -> No
 
 def test_a_drip_and_a_delay_take_their_time(http: httpx.Client, fake: FakeSupabase) -> None:
     put(http)
-    for fault in ({"drip": timedelta(milliseconds=5)}, {"latency": timedelta(milliseconds=50)}):
+    faults: tuple[dict[str, Any], ...] = ({"drip": timedelta(milliseconds=5)}, {"latency": timedelta(milliseconds=50)})
+    for fault in faults:
         fake.fail_next("GET *", **fault)
         began = time.monotonic()
         assert http.get("/object/takes/a.mp3").content == CONTENT
@@ -101,7 +99,8 @@ def test_an_interrupted_part_is_kept(http: httpx.Client, fake: FakeSupabase) -> 
 
 def test_requests_meets_the_same_faults(fake: FakeSupabase) -> None:
     url, headers = f"{fake.url}/storage/v1/object/takes/a.mp3", {"authorization": fake.service_key}
-    for fault in ({"lose_response": True}, {"cut_response_after": 3}, {"cut_request_after": 3}):
+    faults: tuple[dict[str, Any], ...] = ({"lose_response": True}, {"cut_response_after": 3}, {"cut_request_after": 3})
+    for fault in faults:
         fake.fail_next("POST *", **fault)
         with pytest.raises(requests.exceptions.ConnectionError):
             requests.post(url, data=CONTENT, headers=headers, timeout=5)

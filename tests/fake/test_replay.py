@@ -43,7 +43,9 @@ def test_no_changed_status_code_or_message_is_forgiven(pairs: list[Pair]) -> Non
     changed = 0
     for pair in pairs:
         body = pair.replayed.get("response", {}).get("body")
-        fields = [name for name in ("statusCode", "error", "code", "message") if isinstance(body, dict) and name in body]
+        fields = [
+            name for name in ("statusCode", "error", "code", "message") if isinstance(body, dict) and name in body
+        ]
         for name in fields:
             broken = copy.deepcopy(pair.replayed)
             broken["response"]["body"][name] = f"{broken['response']['body'][name]}!"
@@ -88,9 +90,7 @@ MUTANTS: dict[str, tuple[Any, str, Any]] = {
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
-def test_a_fake_that_answers_wrongly_is_found_out(
-    mutant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fake_that_answers_wrongly_is_found_out(mutant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(*MUTANTS[mutant])
     assert [pair.name for pair in replay(FakeSupabase(), ["t01"], tmp_path) if pair.differences]
 

@@ -10,9 +10,9 @@ import anyio
 import httpx
 import pytest
 from storage3.exceptions import StorageApiError
-from supabase import AsyncClientOptions, acreate_client
 
 from audiostore.testing.supabase import FakeSupabase, mock_supabase
+from supabase import AsyncClientOptions, acreate_client
 from tests.fake.conftest import Connect
 
 AUDIO = {"content-type": "audio/mpeg"}
@@ -105,7 +105,7 @@ def test_the_async_client_finds_it_too(http2: bool) -> None:
             takes = client.storage.from_("takes")
             await takes.upload("a.mp3", b"abc", {"content-type": "audio/mpeg"})
             link = (await takes.create_signed_url("a.mp3", 60))["signedURL"]
-            assert (await http.get(link)).content == b"abc"
+            assert (await http.get(str(link))).content == b"abc"
             assert [each["name"] for each in await takes.list()] == ["a.mp3"]
             await takes.move("a.mp3", "b.mp3")
             content = await takes.download("b.mp3")

@@ -1,4 +1,4 @@
-"""Fixtures for pytest, loaded by its entry point in every project that has audiostore: so it imports next to nothing."""
+"""Fixtures for pytest. Every project that has audiostore loads this, so it imports next to nothing."""
 
 from __future__ import annotations
 

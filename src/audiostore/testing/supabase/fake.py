@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, get_args
-
-from typing_extensions import Self
+from typing import Any, Final, Literal, Self, get_args
 
 from audiostore.testing.supabase import doors, tokens
 from audiostore.testing.supabase.faults import Fault, Faults
@@ -56,7 +54,9 @@ class FakeSupabase:
         self.jwt_secret = jwt_secret or new_secret()
         self._project = Project(secret=self.jwt_secret, seed=seed)
         self._faults = Faults()
-        self._door = doors.Door(url or f"https://{new_secret()[:20].lower()}.supabase.co", self.handle, others == "refuse")
+        self._door = doors.Door(
+            url or f"https://{new_secret()[:20].lower()}.supabase.co", self.handle, others == "refuse"
+        )
         self.requests: list[Seen] = []
         self.service_key = self._key("service_role")
         self.anon_key = self._key("anon")
@@ -181,7 +181,12 @@ class FakeSupabase:
 
     def _key(self, role: str) -> str:
         now = self.now
-        claims = {"iss": "supabase", "role": role, "iat": int(now.timestamp()), "exp": int((now + _TEN_YEARS).timestamp())}
+        claims = {
+            "iss": "supabase",
+            "role": role,
+            "iat": int(now.timestamp()),
+            "exp": int((now + _TEN_YEARS).timestamp()),
+        }
         return tokens.mint(claims, secret=self.jwt_secret)
 
     # --- faults -------------------------------------------------------------------------------------------------------
@@ -206,7 +211,8 @@ class FakeSupabase:
         Args:
             route: a pattern for the path below ``/storage/v1``, with a method before it if it matters:
                 ``"PATCH /upload/resumable/*"``.
-            status: answer with this HTTP status, and do nothing. *error* is what the body says.
+            status: answer with this HTTP status, and do nothing.
+            error: what the body of that answer says; without *status* it comes with a 429.
             retry_after: the header of that name; without *status* it comes with a 429.
             cut_request_after: hang up after so many bytes of the request's body.
             cut_response_after: do it, and hang up after so many bytes of the answer's body.
@@ -236,4 +242,3 @@ class FakeSupabase:
                 latency=latency,
             )
         )
-

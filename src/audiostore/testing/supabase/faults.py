@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -51,8 +50,10 @@ class Fault:
         assert self.status
         error = self.error or HTTPStatus(self.status).phrase
         content = {"statusCode": str(self.status), "error": error, "message": error, "code": error}
-        seconds = self.retry_after and json.dumps(int(self.retry_after.total_seconds()))
-        return answer(content, status=self.status, headers={"retry-after": seconds} if seconds else {})
+        headers: dict[str, str] = {}
+        if self.retry_after is not None:
+            headers["retry-after"] = str(int(self.retry_after.total_seconds()))
+        return answer(content, status=self.status, headers=headers)
 
 
 class Faults:

@@ -36,14 +36,13 @@ def _patches_of(name: str) -> list[_Patch]:
         module = importlib.import_module(name)
     except ModuleNotFoundError:
         return []
-    streams = _streams(module)
     return [
-        _Patch(module.HTTPTransport, "handle_request", _sync(module, streams[0])),
-        _Patch(module.AsyncHTTPTransport, "handle_async_request", _async(module, streams[1])),
+        _Patch(module.HTTPTransport, "handle_request", _sync(module)),
+        _Patch(module.AsyncHTTPTransport, "handle_async_request", _async(module)),
     ]
 
 
-def _sync(module: ModuleType, stream: Any) -> Any:
+def _sync(module: ModuleType) -> Any:
     real = module.HTTPTransport.handle_request
 
     def handle_request(transport: Any, request: Any) -> Any:
@@ -51,12 +50,13 @@ def _sync(module: ModuleType, stream: Any) -> Any:
         if door is None:
             return real(transport, request)
         body = Body(request.stream, length=_length(request))
-        return _answered(module, stream, _respond(module, door, _translated(request, body)))
+        response = _respond(module, door, _translated(request, body))
+        return _answered(module, response, _pieces(module, response))
 
     return handle_request
 
 
-def _async(module: ModuleType, stream: Any) -> Any:
+def _async(module: ModuleType) -> Any:
     real = module.AsyncHTTPTransport.handle_async_request
 
     async def handle_async_request(transport: Any, request: Any) -> Any:
@@ -70,7 +70,7 @@ def _async(module: ModuleType, stream: Any) -> Any:
         # anyio comes with httpx, and knows which event loop this is.
         threads = importlib.import_module("anyio.to_thread")
         response = await threads.run_sync(_respond, module, door, translated)
-        return _answered(module, stream, response)
+        return _answered(module, response, _async_pieces(module, response))
 
     return handle_async_request
 
@@ -104,33 +104,18 @@ def _respond(module: ModuleType, door: doors.Door, request: Request) -> Response
     return response
 
 
-def _answered(module: ModuleType, stream: Any, response: Response) -> Any:
-    return module.Response(response.status, headers=list(response.headers.items()), stream=stream(response))
+def _answered(module: ModuleType, response: Response, content: Any) -> Any:
+    # An iterator, always: a response made of bytes counts as read already, and can't be streamed.
+    return module.Response(response.status, headers=list(response.headers.items()), content=content)
 
 
-def _streams(module: ModuleType) -> tuple[Any, Any]:
-    sync_base: Any = module.SyncByteStream
-    async_base: Any = module.AsyncByteStream
+def _pieces(module: ModuleType, response: Response) -> Iterator[bytes]:
+    try:
+        yield from delivered(response)
+    except ConnectionError as cut:
+        raise module.ReadError(str(cut)) from None
 
-    def pieces(response: Response) -> Iterator[bytes]:
-        try:
-            yield from delivered(response)
-        except ConnectionError as cut:
-            raise module.ReadError(str(cut)) from None
 
-    class Stream(sync_base):
-        def __init__(self, response: Response) -> None:
-            self._response = response
-
-        def __iter__(self) -> Iterator[bytes]:
-            return pieces(self._response)
-
-    class AsyncStream(async_base):
-        def __init__(self, response: Response) -> None:
-            self._response = response
-
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            for piece in pieces(self._response):
-                yield piece
-
-    return Stream, AsyncStream
+async def _async_pieces(module: ModuleType, response: Response) -> AsyncIterator[bytes]:
+    for piece in _pieces(module, response):
+        yield piece

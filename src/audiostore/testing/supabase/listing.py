@@ -17,7 +17,7 @@ _MOST_V1: Final = 1500
 _MOST_V2: Final = 1000
 _COLUMNS: Final = ("name", "created_at", "updated_at", "last_accessed_at")
 _COLUMNS_V2: Final = ("name", "created_at", "updated_at")
-_FOLDER: Final = dict.fromkeys(("id", "updated_at", "created_at", "last_accessed_at", "metadata"))
+_FOLDER: Final[dict[str, Any]] = dict.fromkeys(("id", "updated_at", "created_at", "last_accessed_at", "metadata"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,7 +39,8 @@ Policy = Callable[[Actor, str, str], bool]
 
 def own_folder(actor: Actor, bucket: str, name: str) -> bool:
     """Allow a signed-in user the objects below the folder named after their id:
-    ``(storage.foldername(name))[1] = auth.uid()::text``, to ``authenticated``."""
+    ``(storage.foldername(name))[1] = auth.uid()::text``, to ``authenticated``.
+    """
     folder, slash, _ = name.partition("/")
     return actor.role == "authenticated" and bool(slash and actor.sub) and folder == actor.sub
 
@@ -148,11 +149,11 @@ class Project:
     def check_write(self, actor: Actor, bucket: str, name: str, *, upsert: bool) -> None:
         """Row-level security is asked before duplicates, so that none learns what others have."""
         exists = (bucket, name) in self.objects
-        needed: list[Operation] = [
-            "insert",
-            *(["select"] if upsert else []),
-            *(["update"] if upsert and exists else []),
-        ]
+        needed: list[Operation] = ["insert"]
+        if upsert:
+            needed.append("select")
+        if upsert and exists:
+            needed.append("update")
         if not all(self.may(actor, each, bucket, name) for each in needed):
             raise refusals.row_refused()
         if exists and not upsert:

@@ -60,7 +60,7 @@ def texts(body: dict[str, Any], name: str) -> list[str]:
     """Take a list of at least one; a single word is taken for a list of it."""
     require(body, name)
     given: object = body[name]
-    listed = cast("list[Any]", given) if isinstance(given, list) else [given]
+    listed = cast("Sequence[Any]", given) if isinstance(given, list) else [given]
     if not listed:
         raise refusals.invalid(f"body/{name} must NOT have fewer than 1 items")
     return [str(each) for each in listed]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,9 +70,8 @@ class _Listening(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        with contextlib.suppress(ConnectionError):  # a caller who hangs up is no error of ours
-            raise
-        super().handle_error(request, client_address)
+        if not isinstance(sys.exception(), ConnectionError):  # a caller who hangs up is no error of ours
+            super().handle_error(request, client_address)
 
     def hang_up(self) -> None:
         with self._changing:
@@ -93,6 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
     # Header and body in one packet: two small ones would wait 40 ms for each other.
     wbufsize = 64 * 1024
     disable_nagle_algorithm = True
+
+    raw_requestline: bytes
 
     def respond(self, request: Request) -> Response:
         raise NotImplementedError
@@ -153,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         left = length
         while left:
             try:
-                piece = self.rfile.read1(min(left, _PIECE))  # type: ignore[attr-defined]
+                piece = self.rfile.read1(min(left, _PIECE))
             except OSError:
                 return
             if not piece:
