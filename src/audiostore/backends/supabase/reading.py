@@ -75,7 +75,11 @@ class _Reading:
         """Give the stream from here to *end*, the object's etag, and where the range really ends."""
         whole = self._position == 0 and end is None
         wanted = {} if whole else {"Range": f"bytes={self._position}-{'' if end is None else end - 1}"}
-        stream = self._server.open(self._server.path("/object", self._key), self._key, wanted, patience)
+        try:
+            stream = self._server.open(self._server.path("/object", self._key), self._key, wanted, patience)
+        except Unavailable as error:
+            error.retryable = True
+            raise
         until = _end_of(stream, self._position, whole=whole)
         if until is None:
             stream.close()

@@ -53,6 +53,7 @@ class Server:
         patience: Patience | None = None,
     ) -> Answer:
         access = self.accessing()
+        size = int((headers or {}).get("Upload-Length", body.length if body else 0))
         call = Call(
             method=method,
             url=access.url + path,
@@ -61,7 +62,7 @@ class Server:
             data=data,
             body=body,
             repeatable=repeatable,
-            explain=lambda refusal: self._explain(access, refusal, what, body.length if body else 0),
+            explain=lambda refusal: self._explain(access, refusal, what, size),
         )
         return self.transport.send(call, patience)
 
