@@ -140,15 +140,17 @@ def test_retry_after_is_honoured_and_told(project: Served, backend: SupabaseBack
 
 
 def test_a_forked_child_has_connections_of_its_own(project: Served, backend: SupabaseBackend) -> None:
-    backend.write(KEY, project.stage(b"take"))
+    other = Key("alice/other.wav")
+    backend.write(KEY, project.stage(b"take" * 5000))
+    backend.write(other, project.stage(b"other" * 5000))
     child = os.fork()
     if child == 0:
         try:
-            right = all(b"".join(backend.read(KEY)) == b"take" for _ in range(20))
+            right = all(b"".join(backend.read(other)) == b"other" * 5000 for _ in range(60))
             os._exit(0 if right else 1)
         except BaseException:  # noqa: BLE001 - a child of pytest must not come back
             os._exit(2)
-    assert all(b"".join(backend.read(KEY)) == b"take" for _ in range(20))
+    assert all(b"".join(backend.read(KEY)) == b"take" * 5000 for _ in range(60))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 

@@ -129,6 +129,20 @@ def test_a_lost_last_answer_is_success(project: Served) -> None:
     assert project.seen("PATCH") == 1
 
 
+@pytest.mark.parametrize("act", ["write", "copy", "move"])
+def test_a_lost_answer_is_resolved_by_looking(project: Served, backend: SupabaseBackend, act: str) -> None:
+    other = Key("alice/other.wav")
+    if act == "write":
+        project.fake.fail_next("POST /object/*", lose_response=True)
+        assert backend.write(KEY, project.stage(b"take")).size == 4
+    else:
+        backend.write(other, project.stage(b"take"))
+        project.fake.fail_next("POST /object/*", lose_response=True)
+        assert getattr(backend, act)(other, KEY).size == 4
+    assert project.bytes_of(KEY) == b"take"
+    assert project.seen("POST", "/object") == (1 if act == "write" else 2)
+
+
 def test_progress_is_what_the_caller_says_even_if_it_looks_like_an_outage(
     project: Served, backend: SupabaseBackend
 ) -> None:
