@@ -52,7 +52,7 @@ def test_a_request_cut_off_leaves_nothing(http: httpx.Client, fake: FakeSupabase
 
 def test_a_lost_answer_was_done(http: httpx.Client, fake: FakeSupabase) -> None:
     fake.fail_next("POST *", lose_response=True)
-    with pytest.raises(httpx.RemoteProtocolError):
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
         put(http)
     assert fake.read("takes", "a.mp3") == CONTENT
 
