@@ -19,7 +19,7 @@ from audiostore.catalogs.memory import MemoryCatalog
 SOUND = b"RIFF" + bytes(range(96))
 SIZE = len(SOUND)
 
-store = AudioStore(MemoryBackend(), MemoryCatalog(), secret="a secret only for tests")
+store = AudioStore(MemoryBackend(), MemoryCatalog(clock=lambda: 1_750_000_000.0), secret="a secret only for tests")
 take = store.put(SOUND, owner="alice", filename="take.wav")
 
 

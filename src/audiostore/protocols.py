@@ -137,9 +137,10 @@ class Request:
     """What a reservation asks for. ``limits`` are the policy's (``None``: the catalog's own numbers).
 
     ``id`` becomes the id of the reservation, and of the file unless it ``replaces`` one. ``size`` in bytes.
-    ``hold`` is how long the caller counts as alive without a word from it. ``instead_of`` is a pending reservation of
-    the owner whose room and ``file_id`` this one takes over: it is released in the same decision (ReservationExpired
-    if it is not pending).
+    ``hold`` is how long the caller counts as alive without a word from it. ``instead_of`` is a pending upload of
+    the owner that this one stands in for: it takes its ``file_id``, and is charged only what it is larger. The upload
+    keeps its room until the commit, which finishes it in the same decision and returns its removal. If it is not
+    pending by then, or already now, that is ReservationExpired.
     """
 
     id: str
@@ -208,16 +209,18 @@ class Catalog(Protocol):
         ...
 
     def commit(
-        self, reservation: str, written: Written, *, limits: Limits | None
+        self, reservation: str, written: Written, *, limits: Limits | None, only_over: Key | None = None
     ) -> tuple[AudioFile, Sequence[Removal]]:
         """Turn the reservation into a record, and charge what was really written. Again gives the same file.
 
         A pending reservation is committed even a little late, as long as no one has expired it. ``written.size`` up
         to what was reserved always fits, even if the quota was lowered since; more is checked against *limits*. A
-        replacement swaps key, backend and facts of the record under its id and returns the old object's removal.
+        replacement swaps key, backend and facts of the record under its id and returns the old object's removal;
+        given *only_over*, only if the record still has that key.
 
         Raises:
-            ReservationExpired: released or expired. NotFound: the replaced file was deleted meanwhile.
+            ReservationExpired: released or expired.
+            NotFound: the replaced file was deleted meanwhile, or is not under *only_over* any more.
             QuotaExceeded, FileTooLarge: more arrived than was reserved, and it does not fit; the reservation stays.
         """
         ...

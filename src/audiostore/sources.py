@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import stat
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -64,24 +65,26 @@ def opened(source: Source) -> Generator[Opened]:
             return
         position = _position(file)
         try:
-            yield Opened(blocks=_blocks(file), filename=filename)
+            yield Opened(blocks=_blocks(file), filename=filename, size=_remaining(file, position))
         finally:
             if position is not None and not getattr(file, "closed", False):
                 file.seek(position)
 
 
 def _file_of(source: Any) -> tuple[Any, str | None]:
-    # Werkzeug keeps the real file in .stream, Starlette in .file; both bear the name people gave the file.
-    named = getattr(source, "filename", None)
+    # Werkzeug keeps the real file in .stream, Starlette in .file; both bear the name people gave the file. A plain
+    # file is told before: GzipFile has a .filename as well, and it is deprecated.
+    uploaded = not isinstance(source, io.IOBase) and hasattr(source, "filename")
+    named: object = getattr(source, "filename" if uploaded else "name", None)
     for inner in ("stream", "file"):
         file = getattr(source, inner, None)
-        if callable(getattr(file, "read", None)) and hasattr(source, "filename"):
+        if uploaded and callable(getattr(file, "read", None)):
             return file, base_name(named)
     read = getattr(source, "read", None)
     if inspect.iscoroutinefunction(read) or hasattr(source, "__aiter__"):
         raise TypeError(f"{type(source).__name__} must be awaited; give its bytes, or use the asynchronous store")
     if callable(read):
-        return source, base_name(named if named is not None else getattr(source, "name", None))
+        return source, base_name(named)
     if isinstance(source, Iterable):
         return None, None
     raise TypeError(f"can't read audio from {type(source).__name__}: give bytes, a path, a binary file or an iterable")
@@ -94,8 +97,8 @@ def base_name(name: object) -> str | None:
         ValueError: a NUL, or text that UTF-8 can't hold.
 
     """
-    # An int is a file descriptor's "name"; "<stdin>" and friends are no names either. Browsers of old sent C:\\paths.
-    if not isinstance(name, str) or name.startswith("<"):
+    # An int is a file descriptor's "name", and "<stdin>" is none either. Browsers of old sent C:\\paths.
+    if not isinstance(name, str) or (name.startswith("<") and name.endswith(">")):
         return None
     base = name.replace("\\", "/").rpartition("/")[2]
     return parse_text("filename", base) if base else None
@@ -104,6 +107,17 @@ def base_name(name: object) -> str | None:
 def _position(file: Any) -> int | None:
     seekable = getattr(file, "seekable", None)
     return int(file.tell()) if callable(seekable) and seekable() else None
+
+
+def _remaining(file: Any, position: int | None) -> int | None:
+    # Only of files whose end is cheap to find: a compressed one would unpack itself, bomb or not, to tell.
+    plain = isinstance(file, io.BytesIO | io.FileIO) or isinstance(getattr(file, "raw", None), io.FileIO)
+    if position is None or not (plain or type(file).__module__ == "tempfile"):
+        return None
+    file.seek(0, os.SEEK_END)
+    end = int(file.tell())
+    file.seek(position)
+    return max(0, end - position)
 
 
 @contextmanager

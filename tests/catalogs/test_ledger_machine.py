@@ -88,7 +88,7 @@ class Ledgers(RuleBasedStateMachine):
             hold=timedelta(minutes=hold),
             metadata={"id": file},
             replaces=replaced,
-            instead_of=pending[instead] if instead < len(pending) and replaces % 2 else None,
+            instead_of=pending[instead] if instead < len(pending) and replaced is None else None,
             idempotency_key=key,
         )
         reservation = self.both(lambda catalog: catalog.reserve(request))

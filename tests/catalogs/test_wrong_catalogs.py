@@ -47,10 +47,10 @@ class AlwaysQueuesTheKey(MemoryCatalog):
 
 class ChargesAgainOnReplay(MemoryCatalog):
     def commit(
-        self, reservation: str, written: Written, *, limits: Limits | None
+        self, reservation: str, written: Written, *, limits: Limits | None, only_over: Key | None = None
     ) -> tuple[AudioFile, Sequence[Removal]]:
         replay = self.reservation(reservation).state == "committed"
-        file, removals = super().commit(reservation, written, limits=limits)
+        file, removals = super().commit(reservation, written, limits=limits, only_over=only_over)
         if replay:
             with self._writing(durable=True) as tables:
                 tables.charge(file.owner, committed=file.size)
@@ -59,19 +59,19 @@ class ChargesAgainOnReplay(MemoryCatalog):
 
 class RefusesLateCommits(MemoryCatalog):
     def commit(
-        self, reservation: str, written: Written, *, limits: Limits | None
+        self, reservation: str, written: Written, *, limits: Limits | None, only_over: Key | None = None
     ) -> tuple[AudioFile, Sequence[Removal]]:
         if self.reservation(reservation).expires_at.timestamp() < self._clock():
             raise ReservationExpired(reservation)
-        return super().commit(reservation, written, limits=limits)
+        return super().commit(reservation, written, limits=limits, only_over=only_over)
 
 
 class ChargesTheReserved(MemoryCatalog):
     def commit(
-        self, reservation: str, written: Written, *, limits: Limits | None
+        self, reservation: str, written: Written, *, limits: Limits | None, only_over: Key | None = None
     ) -> tuple[AudioFile, Sequence[Removal]]:
         size = max(written.size, self.reservation(reservation).size)
-        return super().commit(reservation, replace(written, size=size), limits=limits)
+        return super().commit(reservation, replace(written, size=size), limits=limits, only_over=only_over)
 
 
 class ReusesQueuedKeys(MemoryCatalog):

@@ -64,7 +64,6 @@ class TestProcesses:
         "words", [["ls", "--owner", "alice", "--json"], ["get", "{id}", "--owner", "alice", "-o-"]]
     )
     def test_a_reader_that_goes_away_is_no_error(self, terminal: Terminal, words: list[str]) -> None:
-        terminal.take.write_bytes(WAV * 200)
         file_id = terminal.put()
         read, write = os.pipe()
         os.close(read)

@@ -225,7 +225,7 @@ def _facts_of(file: Kept) -> tuple[str, str, int, str]:
 
 
 def run(kills: int, *, seed: int | None = None, folder: Path | None = None) -> Report:
-    """Run the loop in a folder of its own: in memory, if there is such a place, as a kill takes nothing from the kernel."""
+    """Run the loop in a folder of its own; in memory if that can be, as a kill takes nothing from the kernel."""
     ram = Path("/dev/shm")
     made = folder or Path(tempfile.mkdtemp(prefix="kill-loop-", dir=ram if os.access(ram, os.W_OK) else None))
     try:

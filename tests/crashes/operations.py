@@ -22,8 +22,15 @@ Effect: TypeAlias = Callable[[State], Mapping[str, File | None]]
 """What changes: files by id (``NEW``: one more), None for those that go."""
 
 
+NO_CHANGE: Mapping[str, File | None] = {}
+
+
 def nothing(state: State) -> Mapping[str, File | None]:
-    return {}
+    return NO_CHANGE
+
+
+def ignore(done: int, resume: str | None) -> None:
+    """Take what a progress callback is told, and go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +59,7 @@ class Operation:
         """Check what a failed call left: for each file the old or the new, never half, never nothing."""
         changes = self.effect(before)
         if _tells_that_nothing_changed(error):
-            changes = {}
+            changes = NO_CHANGE
         seen, target = known(after, before), applied(before, changes)
         for each in {*before, *seen, *target}:
             allowed = {before.get(each), target.get(each)}
@@ -92,7 +99,7 @@ def _put(world: World, _: Any = None, **options: Any) -> AudioFile:
 
 
 def _put_with_progress(world: World, _: Any) -> AudioFile:
-    return _put(world, progress=world.faults.calls("progress", lambda done, resume: None))
+    return _put(world, progress=world.faults.calls("progress", ignore))
 
 
 def _put_into_spare(world: World) -> AudioFile:
@@ -292,6 +299,7 @@ OPERATIONS: Mapping[str, Operation] = {
         effect=_added(FRESH.upper() + b"!"),
         options={"processing": True},
     ),
+    "cancel upload": Operation(prepare=_sent, act=lambda world, grant: world.store.cancel_upload(grant, owner="alice")),
     "delete project": Operation(
         prepare=_library, act=lambda world, _: world.store.delete_project("alice", "p1"), effect=gone("p1")
     ),

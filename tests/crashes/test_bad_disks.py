@@ -6,7 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ SOON = timedelta(milliseconds=50)
 
 
 @contextmanager
-def mounted(folder: Path, options: str) -> Iterator[Path]:
+def mounted(folder: Path, options: str) -> Generator[Path]:
     """Mount a file system of one's own, or skip: that takes root, and leave to mount."""
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("only root can mount")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pytest
 
-from audiostore.errors import ReservationExpired
 from audiostore.protocols import Backend, Catalog
 from tests.crashes.breaking import KINDS, break_at, plans, record
 from tests.crashes.faults import Step
@@ -33,16 +32,7 @@ def test_broken_at_any_step_it_leaves_the_old_or_the_new(kind: str, name: str) -
     assert broken == set(steps), "steps that nothing has broken"
 
 
-ONLY_ONCE = pytest.mark.xfail(
-    strict=True,
-    raises=ReservationExpired,
-    reason="the output takes over the upload's reservation before it is stored; if that fails, the upload is gone",
-)
-REPEATABLE = [
-    pytest.param(name, marks=[ONLY_ONCE] if name == "finish upload, processed" else [])
-    for name, each in OPERATIONS.items()
-    if each.repeatable
-]
+REPEATABLE = [name for name, each in OPERATIONS.items() if each.repeatable]
 
 
 @pytest.mark.parametrize("name", REPEATABLE)

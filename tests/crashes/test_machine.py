@@ -10,13 +10,19 @@ from typing import Any, TypeAlias
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,  # pyright: ignore[reportUnknownVariableType]
+)
 
 from audiostore import AudioFile, serve
 from audiostore.errors import AudioStoreError, NotFound, QuotaExceeded, ReservationExpired, Unavailable
 from audiostore.models import Place, UploadGrant
 from tests.crashes.faults import AppError, Death
-from tests.crashes.operations import NEW, applied, known
+from tests.crashes.operations import NEW, NO_CHANGE, applied, known
 from tests.crashes.worlds import HOLD, LONG, OWNERS, QUOTA, File, World
 
 Change: TypeAlias = Mapping[str, File | None]
@@ -153,19 +159,20 @@ class Lives(RuleBasedStateMachine):
         may_fail: tuple[type[Exception], ...] = (),
     ) -> Any:
         """Act, broken as told; then take over what is seen, if it is the old or the new."""
-        before, answer, allowed, done = self.files, None, [change, {}], False
+        before, answer, allowed, done = self.files, None, [change, NO_CHANGE], False
         error: BaseException | None = None
         self.world.faults.begin(nth=at)
         try:
             answer = act()
             done = True
             # Again the same file: the same idempotency key, or the same upload.
-            allowed = [{}] if NEW in change and isinstance(answer, AudioFile) and answer.id in before else [change]
+            again = NEW in change and isinstance(answer, AudioFile) and answer.id in before
+            allowed = [NO_CHANGE] if again else [change]
         except (AudioStoreError, AppError, Death) as raised:
             error = raised
         if isinstance(error, QuotaExceeded):
             assert error.used + error.reserved + takes > QUOTA, f"refused although it fits: {error}"
-            allowed = [{}]
+            allowed = [NO_CHANGE]
         elif error is not None and not self.world.faults.broken:
             assert isinstance(error, (Unavailable, *may_fail)), f"it failed with {error!r}"
         if self.world.faults.dead:

@@ -73,6 +73,25 @@ def test_nothing_to_finish_yet_leaves_the_grant_as_good_as_it_was(store: AudioSt
     assert store.finish_upload(grant).size == len(WAV)
 
 
+def test_a_cancelled_upload_gives_its_room_back_at_once(store: AudioStore) -> None:
+    grant = store.begin_upload(owner="alice", size=len(WAV), filename="t.wav")
+    send(store, grant, WAV)
+    with pytest.raises(NotFound):
+        store.cancel_upload(grant.reservation, owner="bob")
+    store.cancel_upload(grant.reservation, owner="alice")
+    store.cancel_upload(grant)
+    assert store.usage("alice").reserved == 0
+    assert list(store.backend.list()) == []
+    with pytest.raises(ReservationExpired):
+        store.finish_upload(grant)
+
+    kept = store.begin_upload(owner="alice", size=len(WAV), filename="t.wav")
+    send(store, kept, WAV)
+    file = store.finish_upload(kept)
+    store.cancel_upload(kept)  # too late: it is a file now
+    assert store.get(file) == WAV
+
+
 def test_a_grant_is_used_once(store: AudioStore) -> None:
     grant = store.begin_upload(owner="alice", size=len(WAV), filename="t.wav")
     send(store, grant, WAV)

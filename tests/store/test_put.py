@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import tempfile
@@ -119,6 +120,7 @@ def test_the_filename_is_the_sources_own_without_its_folders(store: AudioStore, 
 def test_a_given_filename_wins_and_is_kept_in_any_language(store: AudioStore) -> None:
     file = store.put(FileStorage(io.BytesIO(WAV), filename="a.wav"), owner="alice", filename="第一章.wav")
     assert store.find(file.id).filename == "第一章.wav"
+    assert store.put(WAV, owner="alice", filename="<3 song.wav").filename == "<3 song.wav"
 
 
 def test_what_is_explicit_wins_over_what_is_sniffed_and_that_over_the_name(store: AudioStore) -> None:
@@ -222,6 +224,27 @@ def test_reading_stops_at_what_is_left_of_the_quota(make: MakeStore) -> None:
     assert (refused.value.kind, refused.value.used, refused.value.limit) == ("bytes", len(WAV), len(WAV) + 10)
     assert store.usage("alice").used == len(WAV)
     assert store.put(WAV, owner="bob").size == len(WAV)
+
+
+def test_a_file_that_can_tell_its_size_is_refused_before_it_is_read(make: MakeStore) -> None:
+    class Counting(io.BytesIO):
+        reads = 0
+
+        def readinto(self, buffer: Any) -> int:
+            self.reads += 1
+            return super().readinto(buffer)
+
+    source = Counting(b"x" * 2000)
+    with pytest.raises(FileTooLarge) as refused:
+        make(quota=FixedQuota(per_file=1000)).put(source, owner="alice")
+    assert (refused.value.size, source.reads, source.tell()) == (2000, 0, 0)
+
+
+def test_a_compressed_file_that_does_not_know_its_end_is_read_to_it(store: AudioStore, tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "take.wav.gz", "wb") as packed:
+        packed.write(WAV)
+    with gzip.open(tmp_path / "take.wav.gz") as unpacked:
+        assert store.get(store.put(unpacked, owner="alice")) == WAV
 
 
 def test_a_count_of_files_is_held(make: MakeStore) -> None:

@@ -58,11 +58,11 @@ class DecidedCatalog(ABC):
             return uploading.extend(at, rules.parse_id(reservation), ttl=ttl, hold=hold, resume=resume)
 
     def commit(
-        self, reservation: str, written: Written, *, limits: Limits | None
+        self, reservation: str, written: Written, *, limits: Limits | None, only_over: Key | None = None
     ) -> tuple[AudioFile, Sequence[Removal]]:
         rules.parse_written(written)
         with self._deciding(durable=True) as at:
-            return uploading.commit(at, rules.parse_id(reservation), written, limits)
+            return uploading.commit(at, rules.parse_id(reservation), written, limits, only_over)
 
     def release(self, reservation: str, *, erase: bool = True) -> Sequence[Removal]:
         with self._deciding(durable=False) as at:

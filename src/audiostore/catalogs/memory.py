@@ -135,8 +135,9 @@ class MemoryTables:
         return sorted(found, key=lambda each: each.reservation.expires_at)[:limit]
 
     def drop_finished(self, before: datetime, limit: int) -> None:
-        done = [each for each in self._bookings.values() if each.finished_at and each.finished_at <= before]
-        for booking in done[:limit]:
+        done = [(each.finished_at, each) for each in self._bookings.values() if each.finished_at]
+        late = sorted((pair for pair in done if pair[0] <= before), key=lambda pair: pair[0])
+        for _, booking in late[:limit]:
             if booking.idempotency_key is not None:
                 self._set(self._asked, (booking.reservation.owner, booking.idempotency_key), None)
             self._set(self._bookings, booking.reservation.id, None)
@@ -218,7 +219,7 @@ class MemoryTables:
         for booking in self._pending_ones(lambda _: True):
             sums = truth[booking.reservation.owner]
             sums[1] += booking.reservation.charged
-            sums[3] += booking.reservation.replaces is None
+            sums[3] += booking.is_new_file
         owners: Iterable[str] = {*truth, *self._accounts} if owner is None else {owner}
         pairs = [(self.account(each), _account(each, truth[each])) for each in sorted(owners)]
         return [(ledger, found) for ledger, found in pairs if ledger != found]

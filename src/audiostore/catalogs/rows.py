@@ -34,6 +34,17 @@ class Booking:
     idempotency_key: str | None = None
     finished_at: datetime | None = None
 
+    @property
+    def stands_in(self) -> bool:
+        """Tell whether it takes the place of an upload, whose id (and whose file's) it then bears as ``file_id``."""
+        made = self.reservation
+        return made.replaces is None and made.file_id != made.id
+
+    @property
+    def is_new_file(self) -> bool:
+        """Tell whether it counts as a file to come. What stands in for an upload does not: the upload counts."""
+        return self.reservation.replaces is None and not self.stands_in
+
     def but(self, **facts: Any) -> Booking:
         """Give the same booking with other facts of its reservation."""
         return replace(self, reservation=replace(self.reservation, **facts))

@@ -84,6 +84,8 @@ def parse_request(request: Request) -> Request:
         parse_text(name, getattr(request, name))
     for name in ("sha256", "replaces", "idempotency_key", "instead_of"):
         parse_optional(name, getattr(request, name))
+    if request.replaces is not None and request.instead_of is not None:
+        raise ValueError("a request replaces a file or stands in for an upload, not both")
     parse_place(request.place)
     parse_bytes("size", request.size)
     return replace(request, key=Key(request.key), metadata=parse_metadata(request.metadata))

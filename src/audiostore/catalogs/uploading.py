@@ -11,6 +11,7 @@ from audiostore.catalogs import rules
 from audiostore.catalogs.removing import queue
 from audiostore.catalogs.rows import Booking, Decision, Record
 from audiostore.errors import AlreadyExists, NotFound, QuotaExceeded, ReservationExpired, Unavailable
+from audiostore.keys import Key
 from audiostore.models import AudioFile, Limits, Override, Removal, Reservation
 from audiostore.protocols import Request, Written
 
@@ -19,7 +20,8 @@ def reserve(at: Decision, request: Request) -> Reservation:
     earlier = _earlier(at, request)
     if earlier is not None:
         return earlier.reservation
-    request, file_id = _taken_over(at, request)
+    upload = _stood_in_for(at, request)
+    file_id = request.replaces or (upload.id if upload else request.id)
     replaced = None if request.replaces is None else visible(at, request.owner, request.replaces)
     limits = rules.in_force(request.owner, request.limits, override_of(at, request.owner))
     rules.check_one_file(request.size, limits)
@@ -30,14 +32,15 @@ def reserve(at: Decision, request: Request) -> Reservation:
 
     def takes() -> int:
         if replaced is None:
-            return request.size
+            return max(0, request.size - (upload.charged if upload else 0))
         return max(0, request.size - rules.footprint(replaced, at.tables.replacing(replaced.id)))
 
-    _make_room(at, request.owner, limits, takes, new_files=int(replaced is None))
-    booking = _booked(at, request, file_id)
+    new_file = replaced is None and upload is None
+    _make_room(at, request.owner, limits, takes, new_files=int(new_file), spare=request.instead_of or "")
+    booking = _booked(at, request, file_id, charged=takes() if replaced is None else 0)
     at.tables.add_booking(booking)
     if replaced is None:
-        at.tables.charge(request.owner, reserved=request.size, pending=1)
+        at.tables.charge(request.owner, reserved=booking.reservation.charged, pending=int(new_file))
         return booking.reservation
     _settle(at, replaced)
     return _booking(at, request.id).reservation
@@ -53,7 +56,7 @@ def extend(at: Decision, reservation: str, *, ttl: timedelta, hold: timedelta, r
 
 
 def commit(
-    at: Decision, reservation: str, written: Written, limits: Limits | None
+    at: Decision, reservation: str, written: Written, limits: Limits | None, only_over: Key | None
 ) -> tuple[AudioFile, Sequence[Removal]]:
     booking = _booking(at, reservation)
     made = booking.reservation
@@ -62,6 +65,9 @@ def commit(
     if made.state != "pending":
         raise ReservationExpired(reservation)
     replaced = None if made.replaces is None else visible(at, made.owner, made.replaces)
+    if replaced is not None and only_over not in {None, replaced.key}:
+        raise NotFound(f"{made.replaces} under its earlier key")
+    given_up = _finish_upload_of(at, booking) if booking.stands_in else ()
     if written.size > made.size:
         _check_excess(at, booking, replaced, written.size, limits)
     _finish(at, booking, "committed")
@@ -69,7 +75,7 @@ def commit(
         file = _new_file(at, made, written)
         at.tables.add_record(Record(file=file))
         at.tables.charge(made.owner, committed=written.size, files=1)
-        return file, ()
+        return file, given_up
     file = _changed_file(replaced, made, written)
     at.tables.change_record(Record(file=file))
     at.tables.charge(made.owner, committed=written.size - replaced.size)
@@ -136,17 +142,24 @@ def _earlier(at: Decision, request: Request) -> Booking | None:
     return _renewed(at, earlier, request.ttl, request.hold)
 
 
-def _taken_over(at: Decision, request: Request) -> tuple[Request, str]:
-    """Release the reservation that this one is to take the place of; give what is asked for, and the file's id."""
+def _stood_in_for(at: Decision, request: Request) -> Reservation | None:
+    """Find the upload that this request is to stand in for. It keeps its room and its bytes until the commit."""
     if request.instead_of is None:
-        return request, request.replaces or request.id
-    earlier = _booking(at, request.instead_of)
-    made = earlier.reservation
-    if (made.owner, made.state) != (request.owner, "pending"):
+        return None
+    booking = _booking(at, request.instead_of)
+    made = booking.reservation
+    if (made.owner, made.state, booking.is_new_file) != (request.owner, "pending", True):
         raise ReservationExpired(made.id)
-    _give_up(at, earlier, "released")
-    _queue_key(at, earlier, at.removal_delay)
-    return replace(request, replaces=request.replaces or made.replaces), request.replaces or made.file_id
+    return _renewed(at, booking, request.ttl, request.hold).reservation
+
+
+def _finish_upload_of(at: Decision, booking: Booking) -> Sequence[Removal]:
+    """Finish the upload that a commit stands in for: its room is the commit's now, its bytes are superfluous."""
+    upload = _booking(at, booking.reservation.file_id)
+    if upload.reservation.state != "pending":
+        raise ReservationExpired(upload.reservation.id)
+    _finish(at, upload, "committed")
+    return (_queue_key(at, upload, at.removal_delay),)
 
 
 def _lives(at: Decision, booking: Booking) -> bool:
@@ -190,7 +203,7 @@ def _check_excess(at: Decision, booking: Booking, replaced: AudioFile | None, si
     _make_room(at, made.owner, held, takes, spare=made.id)
 
 
-def _booked(at: Decision, request: Request, file_id: str) -> Booking:
+def _booked(at: Decision, request: Request, file_id: str, charged: int) -> Booking:
     return Booking(
         reservation=Reservation(
             id=request.id,
@@ -200,7 +213,7 @@ def _booked(at: Decision, request: Request, file_id: str) -> Booking:
             key=request.key,
             backend=request.backend,
             size=request.size,
-            charged=0 if request.replaces else request.size,
+            charged=charged,
             state="pending",
             file_id=file_id,
             replaces=request.replaces,
@@ -225,7 +238,9 @@ def _booking(at: Decision, reservation: str) -> Booking:
 
 
 def _renewed(at: Decision, booking: Booking, ttl: timedelta, hold: timedelta) -> Booking:
-    renewed = replace(booking.but(expires_at=rules.later(at.now, ttl)), held_until=rules.later(at.now, hold))
+    # Never sooner than it was to: a link that was given out for longer stays good.
+    expires_at = max(booking.reservation.expires_at, rules.later(at.now, ttl))
+    renewed = replace(booking.but(expires_at=expires_at), held_until=rules.later(at.now, hold))
     at.tables.change_booking(renewed)
     return renewed
 
@@ -255,7 +270,7 @@ def _finish(at: Decision, booking: Booking, state: Literal["committed", "release
     # What is read afterwards may be of another decision: overdue bookings come in lists, and settling recharges them.
     charged = _booking(at, made.id).reservation.charged
     at.tables.change_booking(replace(booking.but(state=state, charged=0), finished_at=at.now))
-    at.tables.charge(made.owner, reserved=-charged, pending=-int(made.replaces is None))
+    at.tables.charge(made.owner, reserved=-charged, pending=-int(booking.is_new_file))
 
 
 def _settle(at: Decision, file: AudioFile) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from audiostore.errors import AlreadyExists
 from audiostore.ids import new_id
 from audiostore.models import UNSET, AudioFile, Limits, Place, PlaceId, Removal, Unset, Upload, parse_text
 from audiostore.protocols import Request, Written
@@ -45,24 +46,12 @@ class Changing(Writing):
             QuotaExceeded: no room for the copy. Otherwise as ``put``.
 
         """
-        record = self._resolve(file, owner)
-        place, limits = _elsewhere(record, project, chapter, section), self._limits(record.owner)
-        with self.events.operation("copy", owner=record.owner, bytes=record.size) as operation:
-            request = self._copy_request(record, place, filename or record.filename, limits)
-            reservation = self.catalog.reserve(request)
-            operation.learn(file=reservation.file_id, key=reservation.key, backend=reservation.backend)
-            try:
-                self._backend(record.backend).copy(record.key, reservation.key)
-                written = Written(
-                    size=record.size,
-                    sha256=record.sha256,
-                    content_type=record.content_type,
-                    duration=record.duration,
-                )
-                return self.catalog.commit(reservation.id, written, limits=limits)[0]
-            except BaseException as error:
-                self._undo(reservation, error, resumable=False)
-                raise
+
+        def take(record: AudioFile) -> AudioFile:
+            place = _elsewhere(record, project, chapter, section)
+            return self._copy(record, place, filename or record.filename)
+
+        return self._follow(file, owner, take)
 
     def promote(self, file: AudioFile | str, *, owner: str | None = None) -> AudioFile:
         """Bring a file that a fallback took in to the primary backend: same id, verified bytes, no charge.
@@ -74,25 +63,7 @@ class Changing(Writing):
             Unavailable: the primary is still away; nothing changed.
 
         """
-        record = self._resolve(file, owner)
-        if record.backend == self.backend.name:
-            return record
-        with self.events.operation("promote", owner=record.owner, file=record.id, bytes=record.size) as operation:
-            limits = self._limits(record.owner)
-            with (
-                staging_area(self.backend.capabilities.staging) as area,
-                self._backend(record.backend).read(record.key) as stream,
-            ):
-                staged = area.take(stream, filename=record.filename, content_type=record.content_type)
-                verify(record, staged.sha256)
-                wanted = Wanted(
-                    owner=record.owner, place=record.place, metadata=record.metadata, replaces=record, limits=limits
-                )
-                staged = staged.become(staged.path, duration=record.duration)
-                try:
-                    return self._keep_in(self.backend, staged, wanted, operation)
-                except StorageOutage as outage:
-                    raise outage.error from outage.error.__cause__
+        return self._follow(file, owner, self._promote)
 
     def delete(self, file: AudioFile | str, *, owner: str | None = None) -> None:
         """Delete the file: from now on nobody finds it, then its bytes go, then they are no longer counted.
@@ -136,6 +107,49 @@ class Changing(Writing):
             count += len(hidden)
             self._erase(hidden)
         return count
+
+    def _copy(self, record: AudioFile, place: Place, filename: str) -> AudioFile:
+        limits = self._limits(record.owner)
+        with self.events.operation("copy", owner=record.owner, bytes=record.size) as operation:
+            reservation = self.catalog.reserve(self._copy_request(record, place, filename, limits))
+            operation.learn(file=reservation.file_id, key=reservation.key, backend=reservation.backend)
+            try:
+                self._backend(record.backend).copy(record.key, reservation.key)
+                written = Written(
+                    size=record.size,
+                    sha256=record.sha256,
+                    content_type=record.content_type,
+                    duration=record.duration,
+                )
+                return self.catalog.commit(reservation.id, written, limits=limits)[0]
+            except BaseException as error:
+                self._undo(reservation, error, ours=not isinstance(error, AlreadyExists))
+                raise
+
+    def _promote(self, record: AudioFile) -> AudioFile:
+        if record.backend == self.backend.name:
+            return record
+        with self.events.operation("promote", owner=record.owner, file=record.id, bytes=record.size) as operation:
+            limits = self._limits(record.owner)
+            with (
+                staging_area(self.backend.capabilities.staging) as area,
+                self._backend(record.backend).read(record.key) as stream,
+            ):
+                staged = area.take(stream, filename=record.filename, content_type=record.content_type)
+                verify(record, staged.sha256)
+                wanted = Wanted(
+                    owner=record.owner,
+                    place=record.place,
+                    metadata=record.metadata,
+                    replaces=record,
+                    only_over=record.key,
+                    limits=limits,
+                )
+                staged = staged.become(staged.path, duration=record.duration)
+                try:
+                    return self._keep_in(self.backend, staged, wanted, operation)
+                except StorageOutage as outage:
+                    raise outage.error from outage.error.__cause__
 
     def _copy_request(self, record: AudioFile, place: Place, filename: str, limits: Limits | None) -> Request:
         upload = Upload(

@@ -12,6 +12,7 @@ from audiostore.errors import (
     AudioStoreError,
     FileTooLarge,
     NotFound,
+    QuotaExceeded,
     ReservationExpired,
     Unavailable,
     UnsupportedAudio,
@@ -41,7 +42,7 @@ HOUR = timedelta(hours=1)
 
 
 class DirectUploads(Writing):
-    """``begin_upload``, ``finish_upload``, and ``receive`` for the links that this app serves itself."""
+    """``begin_upload finish_upload cancel_upload``, and ``receive`` for the links that this app serves itself."""
 
     def begin_upload(
         self,
@@ -100,7 +101,8 @@ class DirectUploads(Writing):
             try:
                 return self._grant(reservation, expires)
             except AudioStoreError:
-                self.catalog.release(reservation.id, erase=False)
+                if reservation.id == upload.id:  # an earlier call's upload goes on
+                    self.catalog.release(reservation.id, erase=False)
                 raise
 
     def finish_upload(self, grant: UploadGrant | str, *, owner: str | None = None) -> AudioFile:
@@ -113,29 +115,39 @@ class DirectUploads(Writing):
             NotFound: no such reservation for *owner*, or no bytes arrived yet (the link still works).
             ReservationExpired: too late; nothing is kept or charged.
             QuotaExceeded, FileTooLarge, UnsupportedAudio: refused; nothing is kept or charged.
-            Unavailable: try again.
+            Unavailable, and whatever else: what arrived stays as it is until the reservation expires; try again.
 
         """
-        if isinstance(grant, str) and owner is None:
-            raise TypeError("pass owner= with a reservation id: who is asking?")
-        reservation = self.catalog.reservation(grant if isinstance(grant, str) else grant.reservation)
-        if owner is not None and reservation.owner != owner:
-            raise NotFound(f"reservation {reservation.id}")
+        reservation = self._granted(grant, owner)
         if reservation.state != "pending":
-            # Released may also mean that a processor's output took its place, and its file's id.
             if found := self.catalog.find([reservation.file_id]):
                 return found[0]
             raise ReservationExpired(reservation.id)
         with self.events.operation("finish_upload", owner=reservation.owner, key=reservation.key) as operation:
             try:
                 file = self._settle(reservation, operation)
-            except (NotFound, Unavailable):
-                raise  # nothing arrived yet, or nobody can tell: the grant is as good as before
-            except AudioStoreError as error:
-                self._undo(reservation, error, resumable=False)
+            except (QuotaExceeded, FileTooLarge, UnsupportedAudio) as refusal:
+                self._undo(reservation, refusal)
+                raise
+            except ReservationExpired:
+                if found := self.catalog.find([reservation.file_id]):
+                    return found[0]  # another call has finished it meanwhile
                 raise
             operation.learn(file=file.id, backend=file.backend, bytes=file.size)
             return file
+
+    def cancel_upload(self, grant: UploadGrant | str, *, owner: str | None = None) -> None:
+        """Give back what ``begin_upload`` reserved, and erase what has arrived; nothing to do if it is finished.
+
+        >>> store.cancel_upload(store.begin_upload(owner="alice", size="2 MB", filename="take.wav"))
+
+        Raises:
+            NotFound: no such reservation for *owner*.
+
+        """
+        reservation = self._granted(grant, owner)
+        with self.events.operation("cancel_upload", owner=reservation.owner, key=reservation.key):
+            self._erase(self.catalog.release(reservation.id))
 
     def receive(self, link: Link, body: Source, *, content_length: int | None = None) -> None:
         """Take the bytes of a direct upload, as ``serve`` does for a PUT to one of our own links.
@@ -164,6 +176,18 @@ class DirectUploads(Writing):
             if content_length is not None and staged.size != content_length:
                 raise Unavailable(f"the upload broke off after {staged.size} bytes", retryable=True)
             backend.write(reservation.key, staged, progress=self._heartbeat(reservation, None))
+        if self.catalog.reservation(reservation.id).state in {"released", "expired"}:
+            # Whoever ended it may have erased the key before our bytes came to lie there.
+            self.catalog.discard(reservation.backend, [reservation.key], timedelta(0))
+            raise ReservationExpired(reservation.id)
+
+    def _granted(self, grant: UploadGrant | str, owner: str | None) -> Reservation:
+        if isinstance(grant, str) and owner is None:
+            raise TypeError("pass owner= with a reservation id: who is asking?")
+        reservation = self.catalog.reservation(grant if isinstance(grant, str) else grant.reservation)
+        if owner is not None and reservation.owner != owner:
+            raise NotFound(f"reservation {reservation.id}")
+        return reservation
 
     def _upload_request(
         self,

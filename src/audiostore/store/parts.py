@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from itertools import groupby
-from typing import TypeAlias, TypedDict
+from pathlib import Path
+from typing import TypeAlias, TypedDict, TypeVar
 
 from audiostore.errors import AudioStoreError, ConfigurationError, NotFound, Unavailable
 from audiostore.events import Event, Events
@@ -18,6 +19,8 @@ from audiostore.protocols import Backend, Catalog, PathBuilder, Processor, Quota
 from audiostore.quota import DEFAULT_QUOTA
 from audiostore.signing import LinkSigner
 from audiostore.store.memo import LinkMemo
+
+_T = TypeVar("_T")
 
 _log = logging.getLogger("audiostore")
 
@@ -113,6 +116,18 @@ class StoreParts:
     def _resolve(self, file: AudioFile | str, owner: str | None) -> AudioFile:
         return self._resolve_all([file], owner)[0]
 
+    def _follow(self, file: AudioFile | str, owner: str | None, use: Callable[[AudioFile], _T]) -> _T:
+        """Give *use* the record; once more whenever the file got other bytes before *use* came to the old ones."""
+        record = self._resolve(file, owner)
+        while True:
+            try:
+                return use(record)
+            except NotFound:
+                latest = self._resolve(record, None)
+                if latest.key == record.key:
+                    raise
+                record = latest
+
     def _resolve_all(self, files: Sequence[AudioFile | str], owner: str | None) -> list[AudioFile]:
         """Read the records afresh, so that yesterday's ``AudioFile`` follows a replace; foreign ones aren't found."""
         if owner is None and any(isinstance(each, str) for each in files):
@@ -131,6 +146,12 @@ class StoreParts:
         except KeyError:
             raise ConfigurationError(f"a file lives in backend {name!r}, which this store was not given") from None
 
+    def _staging_of(self, backend: Backend) -> Path | None:
+        try:
+            return backend.capabilities.staging
+        except Unavailable:
+            return None  # it is away: the temp folder does, and a fallback may take the bytes
+
     def _erase(self, removals: Iterable[Removal]) -> list[Removal]:
         """Erase the bytes of *removals*, then forget them; give back those that are left for a later sweep.
 
@@ -143,6 +164,10 @@ class StoreParts:
                 self._backend(name).delete([each.key for each in batch])
                 self.catalog.forget([each.id for each in batch])
             except AudioStoreError as error:
+                if len(batch) > 1 and not isinstance(error, Unavailable):
+                    for each in batch:  # one that can't be erased must not keep the others charged
+                        left += self._erase([each])
+                    continue
                 left += batch
                 _log.warning("%d objects in %s are left for a later sweep: %s", len(batch), name, error)
                 self.events.tell(Event(name="erase.failed", backend=name, error=error, facts={"objects": len(batch)}))

@@ -77,8 +77,7 @@ class Reading(StoreParts):
 
     def stat(self, file: AudioFile | str, *, owner: str | None = None) -> ObjectStat:
         """Look at the stored object itself: size in bytes, time of writing, etag as its backend tells them."""
-        record = self._resolve(file, owner)
-        return self._backend(record.backend).stat(record.key)
+        return self._follow(file, owner, lambda record: self._backend(record.backend).stat(record.key))
 
     def get(self, file: AudioFile | str, *, owner: str | None = None) -> bytes:
         """Give all bytes at once. For long files prefer ``stream``, ``open`` or ``download_to``: they need no memory.
@@ -87,8 +86,8 @@ class Reading(StoreParts):
             NotFound: as everywhere. ChecksumMismatch: the bytes are not those that were stored.
 
         """
-        record = self._resolve(file, owner)
-        with self._backend(record.backend).read(record.key) as stream:
+        record, stream = self._follow(file, owner, self._read)
+        with stream:
             content = b"".join(stream)
         verify(record, hashlib.sha256(content).hexdigest())
         return content
@@ -100,8 +99,7 @@ class Reading(StoreParts):
 
         Close it (or use ``with``) if you stop early. Raises NotFound here, not at the first chunk.
         """
-        record = self._resolve(file, owner)
-        return self._backend(record.backend).read(record.key, start, end)
+        return self._follow(file, owner, lambda record: self._backend(record.backend).read(record.key, start, end))
 
     def open(self, file: AudioFile | str, *, owner: str | None = None) -> io.BufferedReader:
         """Open for reading, seekable, with bounded read-ahead: what decoders and zip writers want."""
@@ -124,11 +122,11 @@ class Reading(StoreParts):
             StorageFull, PermissionDenied: the disk says no; *path* is as it was.
 
         """
-        record, target = self._resolve(file, owner), Path(path)
+        (record, stream), target = self._follow(file, owner, self._read), Path(path)
         with self.events.operation("download", owner=record.owner, file=record.id, bytes=record.size):
             beside = target.with_name(f".{new_id()}.part")
             try:
-                with beside.open("xb") as out, self._backend(record.backend).read(record.key) as stream:
+                with stream, beside.open("xb") as out:
                     digest = hashlib.sha256()
                     for chunk in stream:
                         digest.update(chunk)
@@ -209,6 +207,9 @@ class Reading(StoreParts):
             self._links.keep(unknown, fresh)
             links |= fresh
         return links
+
+    def _read(self, record: AudioFile) -> tuple[AudioFile, ByteStream]:
+        return record, self._backend(record.backend).read(record.key)
 
     def _find_path(self, path: str, owner: str) -> AudioFile:
         try:

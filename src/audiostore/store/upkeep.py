@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from audiostore.errors import NotFound
+from audiostore.errors import NotFound, Unavailable
 from audiostore.keys import Key
 from audiostore.models import AudioFile, AuditReport, Drift, ObjectStat, SweepReport, parse_text
 from audiostore.protocols import Backend
@@ -14,8 +15,7 @@ from audiostore.staging import sweep_staging
 from audiostore.store.parts import StoreParts
 from audiostore.store.reading import PAGE
 
-LEASE = timedelta(minutes=10)
-"""How long one sweep keeps the removals that it took, before another sweep may try them."""
+_log = logging.getLogger("audiostore")
 
 DAY = timedelta(days=1)
 
@@ -40,11 +40,11 @@ class Upkeep(StoreParts):
                 expired += count
             queued = sum(self._queue_orphans(each, grace) for each in self.backends.values()) if orphans else 0
             erased = postponed = 0
-            while batch := self.catalog.claim(PAGE, LEASE):
+            while batch := self.catalog.claim(PAGE, self.ttl):
                 left = self._erase(batch)
                 self.catalog.postpone([each.id for each in left], self.ttl)
                 erased, postponed = erased + len(batch) - len(left), postponed + len(left)
-            places = {each.capabilities.staging for each in self.backends.values()}
+            places = {self._staging_of(each) for each in self.backends.values()}
             staging = sum(sweep_staging(place, self.ttl) for place in places)
             operation.learn(facts={"expired": expired, "erased": erased, "postponed": postponed, "orphans": queued})
         return SweepReport(expired=expired, erased=erased, postponed=postponed, staging=staging, orphans=queued)
@@ -120,10 +120,8 @@ class Upkeep(StoreParts):
                 yield Drift(kind="object_unrecorded", backend=backend.name, key=key, truth=size)
 
     def _queue_orphans(self, backend: Backend, grace: timedelta) -> int:
-        objects, queued, before = backend.list(), 0, datetime.now(UTC) - grace
-        while page := list(islice(objects, PAGE)):
-            queued += self._queue_page(backend, page, before, grace)
-        return queued
+        before = datetime.now(UTC) - grace
+        return sum(self._queue_page(backend, page, before, grace) for page in _pages_of(backend))
 
     def _queue_page(self, backend: Backend, page: list[ObjectStat], before: datetime, grace: timedelta) -> int:
         old = [each.key for each in page if each.modified_at <= before]
@@ -131,3 +129,12 @@ class Upkeep(StoreParts):
         if orphans:
             self.catalog.discard(backend.name, orphans, grace)
         return len(orphans)
+
+
+def _pages_of(backend: Backend) -> Iterator[list[ObjectStat]]:
+    try:
+        objects = backend.list()
+        while page := list(islice(objects, PAGE)):
+            yield page
+    except Unavailable as error:
+        _log.warning("the orphans of %s are left for a later sweep: %s", backend.name, error)

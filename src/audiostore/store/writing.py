@@ -23,6 +23,7 @@ from audiostore.errors import (
 )
 from audiostore.events import Progressing
 from audiostore.ids import new_id
+from audiostore.keys import Key
 from audiostore.models import (
     AudioFile,
     Limits,
@@ -56,6 +57,7 @@ class Wanted:
     idempotency_key: str | None = None
     replaces: AudioFile | None = None
     instead_of: str | None = None
+    only_over: Key | None = None
     limits: Limits | None = None
     progress: Progress | None = None
 
@@ -155,7 +157,7 @@ class Writing(StoreParts):
     def _take_in(self, source: Source, wanted: Wanted, operation: Progressing, *, move: bool) -> AudioFile:
         wanted = replace(wanted, limits=self._limits(wanted.owner))
         usage = self.catalog.usage(wanted.owner, wanted.limits)
-        with staging_area(self.backend.capabilities.staging) as area:
+        with staging_area(self._staging_of(self.backend)) as area:
             limit, refuse = _bound(usage, wanted)
             staged = area.take(
                 source,
@@ -203,14 +205,24 @@ class Writing(StoreParts):
         if reservation.state == "committed":
             return self._resolve(reservation.file_id, wanted.owner)
         try:
-            self._write(reservation, staged, wanted.progress, repeated=reservation.id != upload_id)
+            self._write(
+                reservation,
+                staged,
+                wanted.progress,
+                repeated=reservation.id != upload_id,
+                repeatable=wanted.idempotency_key is not None,
+            )
             written = Written(
                 size=staged.size, sha256=staged.sha256, content_type=staged.content_type, duration=staged.duration
             )
-            file, superseded = self.catalog.commit(reservation.id, written, limits=wanted.limits)
+            file, superseded = self.catalog.commit(
+                reservation.id, written, limits=wanted.limits, only_over=wanted.only_over
+            )
         except BaseException as error:
+            # Bytes that were there before us are not ours to erase.
+            ours = not isinstance(error, AlreadyExists)
             resumable = wanted.idempotency_key is not None and self.fallback is None
-            self._undo(reservation, error, resumable=resumable)
+            self._undo(reservation, error, ours=ours, resumable=resumable)
             raise
         self._erase(superseded)
         return file
@@ -244,13 +256,25 @@ class Writing(StoreParts):
             instead_of=wanted.instead_of,
         )
 
-    def _write(self, reservation: Reservation, staged: Staged, progress: Progress | None, *, repeated: bool) -> None:
+    def _write(
+        self,
+        reservation: Reservation,
+        staged: Staged,
+        progress: Progress | None,
+        *,
+        repeated: bool,
+        repeatable: bool,
+    ) -> None:
         backend = self._backend(reservation.backend)
         heartbeat = self._heartbeat(reservation, progress)
         try:
             # An earlier try may have brought the bytes and been cut off before its commit.
             if not (repeated and _arrived(backend, reservation)):
                 backend.write(reservation.key, staged, resume=reservation.resume, progress=heartbeat)
+        except AlreadyExists:
+            # A call with the same idempotency key, thought dead, was faster: the bytes are the same.
+            if not (repeatable and _arrived(backend, reservation)):
+                raise
         except Unavailable as error:
             if error is heartbeat.error:
                 raise
@@ -262,15 +286,19 @@ class Writing(StoreParts):
 
         return Heartbeat(extend, min(self.ttl, self.hold) / 3, reservation.resume, progress)
 
-    def _undo(self, reservation: Reservation, error: BaseException, *, resumable: bool) -> None:
+    def _undo(
+        self, reservation: Reservation, error: BaseException, *, ours: bool = True, resumable: bool = False
+    ) -> None:
         try:
             if resumable and isinstance(error, StorageOutage):
                 # The caller can come back with the same idempotency key: let go of the reservation, but keep it.
                 self.catalog.extend(reservation.id, ttl=self.ttl, hold=timedelta(0))
                 return
-            # Bytes that were there before us are not ours to erase.
-            ours = not isinstance(error, AlreadyExists)
-            self._erase(self.catalog.release(reservation.id, erase=ours))
+            removals = self.catalog.release(reservation.id, erase=ours)
+            if ours and not removals:
+                # Somebody ended the reservation and erased the key, perhaps before our bytes came to lie there.
+                self.catalog.discard(reservation.backend, [reservation.key], timedelta(0))
+            self._erase(removals)
         except AudioStoreError as second:
             # The reservation's ttl ends it; the first error is the one that tells what happened.
             error.add_note(f"and the reservation could not be released, it will expire: {second}")
@@ -322,11 +350,12 @@ class StorageOutage(Exception):
 
 def _bound(usage: Usage, wanted: Wanted) -> tuple[int | None, Refusal]:
     """Give the bytes at which staging stops, and what it raises then."""
-    per_file, available = usage.limits.per_file, usage.available
+    per_file, available = usage.limits.per_file, usage.quota
     if wanted.idempotency_key is not None:
         available = None  # a repeated put is already charged; the reservation decides
-    elif available is not None and wanted.replaces is not None:
-        available += wanted.replaces.size
+    elif available is not None:
+        # What is reserved may be held by the dead, or for this very file: the reservation decides that, too.
+        available = max(0, available - usage.used + (wanted.replaces.size if wanted.replaces else 0))
     if available is None or (per_file is not None and per_file <= available):
         return per_file, partial(_too_large, per_file or 0)
     return available, partial(_no_room, wanted.owner, usage)

@@ -27,6 +27,17 @@ def stage_bytes(data: bytes, folder: Path, *, disposable: bool = False) -> Stage
     )
 
 
+def differs_at(found: bytes, expected: bytes) -> int | None:
+    """Tell where two long runs of bytes part, ``None`` if nowhere.
+
+    A test that compared them with ``==`` would have pytest look for a readable difference for minutes when it fails.
+    """
+    if found == expected:
+        return None
+    pairs = zip(found, expected, strict=False)
+    return next((place for place, (one, other) in enumerate(pairs) if one != other), min(len(found), len(expected)))
+
+
 class Bench:
     """A backend on the bench, and a folder in it that belongs to one test."""
 

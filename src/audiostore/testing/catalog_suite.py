@@ -215,6 +215,16 @@ class CatalogSuite(ReservationTests, IdempotencyTests, ReplacementTests, Removal
             alice.catalog.reserve(replace(alice.asks(limits=Limits()), **wrong))
         assert alice.counts() == (0, 0, 0)
 
+    def test_metadata_without_end_are_refused(self, alice: Customer) -> None:
+        deep: list[Any] = []
+        for _ in range(100_000):
+            deep = [deep]
+        round_in_circles: dict[str, Any] = {}
+        round_in_circles["again"] = round_in_circles
+        for metadata in ({"deep": deep}, round_in_circles):
+            with pytest.raises(ValueError, match=r"deep|[Cc]ircular"):
+                alice.reserves(metadata=metadata)
+
     def test_wrong_use_raises(self, alice: Customer) -> None:
         catalog, reservation = alice.catalog, alice.reserves()
         written = Written(size=1, sha256=None, content_type="audio/wav")
@@ -223,6 +233,10 @@ class CatalogSuite(ReservationTests, IdempotencyTests, ReplacementTests, Removal
             lambda: catalog.commit(reservation.id, replace(written, duration=float("nan")), limits=None),
             lambda: catalog.usage("", Limits()),
             lambda: catalog.list(alice.name, limit=-1),
+            lambda: catalog.expire(True),
+            lambda: catalog.find("one id"),
+            lambda: catalog.find([7]),  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+            lambda: catalog.set_override(alice.name, Override(total="1 GB")),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
             lambda: catalog.set_override(alice.name, Override(total=-1)),
             lambda: catalog.set_override(alice.name, Override(until=datetime(2030, 1, 1))),  # noqa: DTZ001 - naive
             lambda: catalog.postpone([], timedelta(seconds=-1)),
@@ -230,6 +244,12 @@ class CatalogSuite(ReservationTests, IdempotencyTests, ReplacementTests, Removal
         ):
             with pytest.raises((TypeError, ValueError, InvalidKey)):
                 wrong()
+
+    def test_no_length_of_time_is_too_long(self, alice: Customer, advance: Advance) -> None:
+        reservation = alice.reserves(ttl=timedelta.max, hold=timedelta.max)
+        advance(timedelta(days=10_000))
+        alice.catalog.expire(1000)
+        assert alice.catalog.reservation(reservation.id).state == "pending"
 
     def test_ids_that_can_not_be_are_only_not_there(self, alice: Customer) -> None:
         alice.stores()

@@ -191,11 +191,36 @@ class ReservationTests:
         first = alice.reserves(60)
         second = alice.reserves(90, instead_of=first.id)
         assert alice.counts() == (0, 90, 0)
-        assert alice.catalog.reservation(first.id).state == "released"
-        assert alice.catalog.known(alice.backend, [first.key])
-        assert alice.finishes(second)[0].id == first.file_id
+        assert alice.catalog.reservation(first.id).state == "pending"
+        file, removals = alice.finishes(second)
+        assert (file.id, file.key) == (first.file_id, second.key)
+        assert [each.key for each in removals] == [first.key]
+        assert alice.counts() == (90, 0, 1)
+        assert alice.finishes(first)[0] == file
         with pytest.raises(ReservationExpired):
             alice.reserves(instead_of=first.id)
+
+    def test_what_stood_in_for_an_upload_and_failed_leaves_it_as_it_was(self, alice: Customer) -> None:
+        first = alice.reserves(60)
+        alice.catalog.release(alice.reserves(90, instead_of=first.id).id)
+        alice.catalog.release(alice.reserves(10, instead_of=first.id).id)
+        assert alice.counts() == (0, 60, 0)
+        assert alice.usage().pending == 1
+        assert alice.finishes(first)[0].size == 60
+
+    def test_what_stands_in_for_an_upload_ends_with_it(self, alice: Customer) -> None:
+        first = alice.reserves(60)
+        second, third = alice.reserves(50, instead_of=first.id), alice.reserves(40, instead_of=first.id)
+        assert alice.counts() == (0, 60, 0)
+        alice.finishes(second)
+        with pytest.raises(ReservationExpired):
+            alice.finishes(third)
+        alice.catalog.release(third.id)
+        assert alice.counts() == (50, 0, 1)
+        with pytest.raises(ReservationExpired):
+            alice.reserves(instead_of=third.id)
+        with pytest.raises(ValueError, match="both"):
+            alice.reserves(instead_of=first.id, replaces=first.file_id)
 
     def test_a_refused_request_leaves_the_reservation_it_was_to_take_over(
         self, alice: Customer, catalog: Catalog

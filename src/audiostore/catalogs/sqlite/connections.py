@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from audiostore.catalogs.sqlite import schema
@@ -27,6 +27,7 @@ _POLL = 0.002
 
 _queues: dict[tuple[int, str], Queue] = {}
 _all: weakref.WeakValueDictionary[int, Connections] = weakref.WeakValueDictionary()
+_forking = threading.Lock()
 _paused: list[Connections] = []
 _inherited: list[sqlite3.Connection] = []
 
@@ -82,9 +83,12 @@ class Connections:
             self._close_all()
 
     def abandon(self) -> None:
-        """Close at the end of the owner's life. Nobody else is left, and a finalizer must not wait for its turn."""
+        """Close at the end of the owner's life. Nobody else is left.
+
+        The garbage collector calls this in any thread, whatever that thread holds: so it must not wait for a lock.
+        """
         if self.pid == os.getpid():
-            self._close_all()
+            self._drain()
 
     def _start(self) -> None:
         self.pid = os.getpid()
@@ -190,12 +194,17 @@ class Connections:
 
     def _close_all(self) -> None:
         with self._readers:
-            idle, self._idle = self._idle, []
             self._opened += 1
             self._upgraded = False
-        writers, self._writers = self._writers, {}
-        for connection in [*idle, *writers.values()]:
-            connection.close()
+        self._drain()
+
+    def _drain(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+        with suppress(KeyError):
+            while True:
+                self._writers.popitem()[1].close()
 
     @contextmanager
     def _translated(self) -> Generator[None]:
@@ -234,14 +243,15 @@ def _translate(error: sqlite3.Error | OSError, path: Path) -> AudioStoreError:
 def _before_fork() -> None:
     # SQLite keeps, for each process, a table of the locks it holds. A child would inherit that table but not the locks,
     # and its own connections would trust it. So there must be no open connection while a process forks.
+    _forking.acquire()
     pid = os.getpid()
     mine = [each for ref in _all.valuerefs() if (each := ref()) is not None and each.pid == pid]
     for name in sorted({each.name for each in mine}):
         sharing = [each for each in mine if each.name == name]
         if _queues[pid, name].acquire(max(each.timeout for each in sharing)):
-            for each in sharing:
-                each.pause()
             _paused.extend(sharing)
+    for each in _paused:
+        each.pause()
 
 
 def _after_fork_in_parent() -> None:
@@ -250,7 +260,13 @@ def _after_fork_in_parent() -> None:
     for each in _paused:
         each.resume()
     _paused.clear()
+    _forking.release()
 
 
-# The child has nothing to let go of: another process id means other locks (see _check_fork).
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_paused.clear)
+def _after_fork_in_child() -> None:
+    # The queues and readers need no release: another process id means other ones (see _check_fork).
+    _paused.clear()
+    _forking.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

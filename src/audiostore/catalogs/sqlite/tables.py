@@ -41,7 +41,7 @@ _UNEQUAL = """
     WITH parts (owner, committed, reserved, files, pending) AS (
         SELECT owner, sum(size), 0, count(*), 0 FROM records WHERE {owner} GROUP BY owner
         UNION ALL
-        SELECT owner, 0, sum(charged), 0, sum(replaces IS NULL)
+        SELECT owner, 0, sum(charged), 0, sum(replaces IS NULL AND file_id = id)
         FROM reservations WHERE state = 'pending' AND {owner} GROUP BY owner
         UNION ALL
         SELECT owner, 0, 0, 0, 0 FROM accounts WHERE {owner}
