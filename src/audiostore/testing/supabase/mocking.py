@@ -1,4 +1,4 @@
-"""``mock_supabase``: a fake for the length of a block, a test or a class of tests."""
+"""``mock_supabase``: a fake for the length of a block, a test or a coroutine."""
 
 from __future__ import annotations
 
