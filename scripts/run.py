@@ -88,8 +88,9 @@ def coverage(more: list[str]) -> int:
     # A process that was killed on purpose may leave half a data file: it is named, and the rest counts.
     call(*tool, "combine", "--quiet")
     reported = call(*tool, "report")
-    say(closing)
-    return code or reported
+    # A run that was killed has no closing line; whatever it printed last must not look like one.
+    say(closing if code >= 0 else f"pytest was killed by signal {-code}")
+    return abs(code) or reported
 
 
 def lint(more: list[str]) -> int:
