@@ -49,7 +49,7 @@ class Person:
         self.browser.get(self.site.url)
 
     def wait(self, until: Callable[[], Any], what: str = "") -> Any:
-        return WebDriverWait(self.browser, 30, 0.05).until(lambda _: until(), what)
+        return WebDriverWait(self.browser, 120, 0.05).until(lambda _: until(), what)
 
     def find(self, css: str) -> WebElement:
         element: WebElement = self.wait(lambda: next(iter(self.browser.find_elements(By.CSS_SELECTOR, css)), None), css)
@@ -145,7 +145,7 @@ def test_a_recording_goes_in_plays_and_goes(person: Person, store: AudioStore) -
 def test_seeking_to_the_middle_fetches_from_the_middle(person: Person, long_take: float) -> None:
     person.open()
     person.wait(lambda: person.audio("readyState") >= 1, "its length is known")
-    person.browser.set_script_timeout(30)
+    person.browser.set_script_timeout(120)
     reached = person.browser.execute_async_script(  # pyright: ignore[reportUnknownMemberType]
         """
         const [done] = arguments, audio = document.querySelector("audio");
