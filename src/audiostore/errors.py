@@ -24,6 +24,7 @@ Each error carries its facts as attributes, survives ``pickle`` (task queues, pr
 from __future__ import annotations
 
 import errno
+from datetime import timedelta
 from typing import Any
 
 
@@ -194,13 +195,15 @@ class StorageFull(AudioStoreError, OSError):
 class Unavailable(AudioStoreError, ConnectionError):
     """Storage or catalog could not be reached, or broke off: **the outcome is unknown**.
 
-    ``retryable`` is true when the same call may be made again without harm.
+    ``retryable`` is true when the same call may be made again without harm; ``retry_after``, when the server told,
+    is how long to wait before.
     """
 
     what: str
+    retry_after: timedelta | None
 
-    def __init__(self, what: str, *, retryable: bool = False) -> None:
-        super().__init__(f"unavailable: {what}", what=what, retryable=retryable)
+    def __init__(self, what: str, *, retryable: bool = False, retry_after: timedelta | None = None) -> None:
+        super().__init__(f"unavailable: {what}", what=what, retryable=retryable, retry_after=retry_after)
 
 
 class NotSupported(AudioStoreError):

@@ -15,6 +15,7 @@ from audiostore.sizes import parse_size
 
 if TYPE_CHECKING:
     from audiostore.backends.local import LocalBackend
+    from audiostore.backends.supabase import SupabaseBackend
     from audiostore.catalogs.sqlite import SQLiteCatalog
 
 
@@ -105,16 +106,35 @@ class Settings:
 
     def parts(self, *, tier_of: Callable[[str], str] | None = None) -> dict[str, Any]:
         """Make the parts that ``AudioStore`` takes."""
-        if self.storage_backend == "supabase":
-            raise ConfigurationError("STORAGE_BACKEND=supabase: this version keeps files on the local disk only")
-        backend, catalog = local_parts(self.upload_folder)
+        local, catalog = local_parts(self.upload_folder)
+        remote = self._supabase()
+        first, *further = (remote, local) if self.storage_backend == "supabase" and remote else (local, remote)
         return {
-            "backend": backend,
+            "backend": first,
+            "backends": [each for each in further if each is not None],
             "catalog": catalog,
             "quota": self.quota(tier_of),
-            "secret": list(self.secret) if self.secret else local_secret(self.upload_folder),
+            "secret": self._secret(),
             "base_url": self.base_url,
         }
+
+    def _supabase(self) -> SupabaseBackend | None:
+        """Make the Supabase backend if it is configured: files that went there play on, wherever new ones go."""
+        from importlib.util import find_spec
+
+        if self.supabase_url is None or self.supabase_service_key is None:
+            return None
+        if self.storage_backend != "supabase" and find_spec("httpx") is None:
+            return None  # it could not be spoken to; a record that needs it says so when it is read
+        from audiostore.backends.supabase import SupabaseBackend
+
+        return SupabaseBackend(self.supabase_url, self.supabase_service_key, self.supabase_bucket)
+
+    def _secret(self) -> list[str] | str | None:
+        if self.secret:
+            return list(self.secret)
+        # Several machines may share one bucket: a secret that only this disk knows would make links that they refuse.
+        return None if self.storage_backend == "supabase" else local_secret(self.upload_folder)
 
     def quota(self, tier_of: Callable[[str], str] | None = None) -> FixedQuota | TieredQuota:
         """Make the policy: everyone is free, unless *tier_of* says ``"paid"``."""
@@ -190,6 +210,14 @@ def local_parts(root: str | os.PathLike[str]) -> tuple[LocalBackend, SQLiteCatal
 
     backend = LocalBackend(root)
     return backend, SQLiteCatalog(_own_folder(root) / "catalog.sqlite3")
+
+
+def supabase_parts(client: Any, bucket: str, root: str | os.PathLike[str]) -> tuple[SupabaseBackend, SQLiteCatalog]:
+    """Make a backend from an app's own ``supabase.Client``, and the catalog in ``root/.audiostore``."""
+    from audiostore.backends.supabase import SupabaseBackend
+    from audiostore.catalogs.sqlite import SQLiteCatalog
+
+    return SupabaseBackend(client=client, bucket=bucket), SQLiteCatalog(_own_folder(root) / "catalog.sqlite3")
 
 
 def local_secret(root: str | os.PathLike[str]) -> str:

@@ -97,7 +97,7 @@ def test_a_suite_without_a_backend_says_what_it_needs(outcomes: Outcomes) -> Non
 
 
 def test_without_pytest_it_says_what_to_install(tmp_path: Path) -> None:
-    script = "import sys; sys.modules['pytest'] = None; import audiostore.testing"
+    script = "import sys; sys.modules['pytest'] = None; from audiostore.testing import BackendSuite"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert ran.returncode
     assert 'pip install "audiostore[testing]"' in ran.stderr

@@ -80,6 +80,26 @@ class AudioStore(DirectUploads, Reading, Changing, Accounts, Upkeep):
         parts: dict[str, Any] = {**settings.Settings.from_env(environ).parts(tier_of=tier_of), **options}
         return cls(**parts)
 
+    @classmethod
+    def from_supabase(
+        cls,
+        client: Any,
+        *,
+        bucket: str = "audio-files",
+        root: str | os.PathLike[str] = "uploads",
+        **options: Unpack[Options],
+    ) -> Self:
+        """Make a store over the ``supabase.Client`` that the app has: files in its *bucket*, the catalog below *root*.
+
+        The client needs the service key. *options* are those of ``AudioStore``.
+
+        Raises:
+            ConfigurationError: not a client, or the extra is missing: ``pip install "audiostore[supabase]"``.
+
+        """
+        backend, catalog = settings.supabase_parts(client, bucket, root)
+        return cls(backend, catalog, **options)
+
     def on(self, name: str, handler: Handler) -> Callable[[], None]:
         """Call *handler* with each ``Event`` of that *name* (``"*"``: of every name); gives back a way to stop.
 

@@ -18,6 +18,7 @@ from audiostore.paths import ChapterSectionPath
 from audiostore.protocols import Backend, Catalog, PathBuilder, Processor, QuotaPolicy
 from audiostore.quota import DEFAULT_QUOTA
 from audiostore.signing import LinkSigner
+from audiostore.store.memo import LinkMemo
 
 _T = TypeVar("_T")
 
@@ -80,6 +81,7 @@ class StoreParts:
         self.hold = hold
         self.cache_control = cache_control
         self.events = Events()
+        self._links = LinkMemo(clock)
         self._signer = None if secret is None else LinkSigner(_as_list(secret), clock=clock)
 
     @property

@@ -14,9 +14,10 @@ from audiostore.errors import AudioStoreError, ChecksumMismatch, InvalidKey, Not
 from audiostore.ids import new_id
 from audiostore.keys import Key
 from audiostore.models import AudioFile, ObjectStat, Place, PlaceId, SignedUrl, parse_text
-from audiostore.protocols import Progress
+from audiostore.protocols import Backend, Progress
 from audiostore.signing import Link
 from audiostore.store.direct import HOUR
+from audiostore.store.memo import Wish
 from audiostore.store.parts import StoreParts
 from audiostore.streams import CHUNK, ByteStream, SeekableFile
 
@@ -191,10 +192,21 @@ class Reading(StoreParts):
     ) -> dict[Key, SignedUrl]:
         backend = self._backend(name)
         if backend.capabilities.signs:
-            return dict(backend.sign(keys, expires=expires, download_as=download_as))
+            return self._sign_there(backend, keys, expires, download_as)
         until = self.signer.expiry(expires)
         links = [Link(method="GET", backend=name, key=key, expires_at=until, download_as=download_as) for key in keys]
         return {link.key: SignedUrl(f"{self.base_url}/{self.signer.sign(link)}", until) for link in links}
+
+    def _sign_there(
+        self, backend: Backend, keys: Sequence[Key], expires: timedelta, download_as: str | None
+    ) -> dict[Key, SignedUrl]:
+        wishes = [Wish(backend.name, key, expires, download_as) for key in keys]
+        links = self._links.recall(wishes)
+        if unknown := [wish for wish in wishes if wish.key not in links]:
+            fresh = backend.sign([wish.key for wish in unknown], expires=expires, download_as=download_as)
+            self._links.keep(unknown, fresh)
+            links |= fresh
+        return links
 
     def _read(self, record: AudioFile) -> tuple[AudioFile, ByteStream]:
         return record, self._backend(record.backend).read(record.key)

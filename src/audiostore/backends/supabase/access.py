@@ -1,0 +1,86 @@
+"""Who we are to a Supabase project: where its storage is, and the headers that say so, asked for at each call."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from audiostore.errors import ConfigurationError
+from audiostore.refusals import fields_of
+
+_PLAIN = re.compile(r"[!-~]+")
+STORAGE = "/storage/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The address of the storage API, without a slash at its end, and the token and key that open it."""
+
+    url: str
+    key: str = field(repr=False)
+    token: str = field(repr=False)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"apikey": self.key, "Authorization": f"Bearer {self.token}"}
+
+    @property
+    def role(self) -> str | None:
+        """What the token says its role is; ``None`` for keys that are no JWT."""
+        role = claims(self.token).get("role")
+        return role if isinstance(role, str) else None
+
+
+Accessing = Callable[[], Access]
+
+
+def with_key(url: str, key: str, token: str | None) -> Accessing:
+    """Have the same key at each call, and a user's *token* instead of it where RLS must see the user."""
+    access = Access(_storage(url), _checked("key", key), _checked("token", token or key))
+    return lambda: access
+
+
+def with_client(client: Any) -> Accessing:
+    """Ask a ``supabase.Client`` (or ``AsyncClient``) at each call: signing in and refreshing change its headers."""
+    try:
+        _of(client)
+    except (AttributeError, KeyError, TypeError):
+        raise ConfigurationError(f"client= takes a supabase.Client, not {type(client).__name__}") from None
+    return lambda: _of(client)
+
+
+def _of(client: Any) -> Access:
+    headers = {str(name).lower(): str(value) for name, value in client.options.headers.items()}
+    bearer = headers["authorization"].removeprefix("Bearer ")
+    return Access(_storage(str(client.storage_url)), _checked("key", headers["apikey"]), _checked("token", bearer))
+
+
+def claims(token: str) -> Mapping[str, Any]:
+    """Read what a JWT claims, unverified: ``exp``, ``role``. Empty for anything else."""
+    parts = token.split(".")
+    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
+        return {}
+    try:
+        told = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, binascii.Error):
+        return {}
+    return fields_of(told) or {}
+
+
+def _storage(url: str) -> str:
+    url = url.rstrip("/")
+    if not re.match(r"https?://[^/]", url):
+        raise ConfigurationError("the Supabase url is no http(s) URL")
+    return url if url.endswith(STORAGE) else url + STORAGE
+
+
+def _checked(name: str, value: str) -> str:
+    # An HTTP client that is handed a broken header repeats it in its complaint.
+    if not _PLAIN.fullmatch(value):
+        raise ConfigurationError(f"the Supabase {name} is empty, or holds a space or a line break")
+    return value

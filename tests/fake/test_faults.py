@@ -1,0 +1,115 @@
+"""What can be made to go wrong, and that it goes wrong once, on its route, by every door."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+import requests
+
+from audiostore.testing.supabase import FakeSupabase
+
+CONTENT = b"0123456789" * 1000
+
+
+@pytest.fixture(params=["in process", "served"])
+def http(request: pytest.FixtureRequest, fake: FakeSupabase) -> Iterator[httpx.Client]:
+    headers = {"authorization": f"Bearer {fake.service_key}", "content-type": "audio/mpeg"}
+    with fake.serve() as server:
+        url = fake.url if request.param == "in process" else server.url
+        with httpx.Client(base_url=f"{url}/storage/v1", headers=headers) as client:
+            yield client
+
+
+def put(http: httpx.Client, key: str = "a.mp3") -> httpx.Response:
+    return http.post(f"/object/takes/{key}", content=CONTENT)
+
+
+def test_a_burst_of_refusals_befalls_its_route_only(http: httpx.Client, fake: FakeSupabase) -> None:
+    fake.fail_next("POST /object/takes/*", status=503, error="Busy", times=2)
+    assert http.get("/bucket/takes").status_code == 200
+    assert [put(http).status_code for _ in range(3)] == [503, 503, 200]
+
+
+def test_too_many_requests_tells_when_to_come_back(http: httpx.Client, fake: FakeSupabase) -> None:
+    fake.fail_next(retry_after=timedelta(seconds=7))
+    answer = put(http)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+    assert fake.keys("takes") == []
+
+
+def test_a_request_cut_off_leaves_nothing(http: httpx.Client, fake: FakeSupabase) -> None:
+    fake.fail_next("POST *", cut_request_after=5000)
+    with pytest.raises(httpx.TransportError):
+        put(http)
+    assert fake.keys("takes") == []
+
+
+def test_a_lost_answer_was_done(http: httpx.Client, fake: FakeSupabase) -> None:
+    fake.fail_next("POST *", lose_response=True)
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+        put(http)
+    assert fake.read("takes", "a.mp3") == CONTENT
+
+
+def test_an_answer_breaks_off_where_it_should(http: httpx.Client, fake: FakeSupabase) -> None:
+    put(http)
+    fake.fail_next("GET *", cut_response_after=5000)
+    received: list[bytes] = []
+    with http.stream("GET", "/object/takes/a.mp3") as answer, pytest.raises(httpx.TransportError):
+        received.extend(answer.iter_raw())
+    assert b"".join(received) == CONTENT[:5000]
+
+
+def test_malformed_json_is_no_json(http: httpx.Client, fake: FakeSupabase) -> None:
+    fake.fail_next(malformed=True)
+    with pytest.raises(ValueError, match="Unterminated string"):
+        put(http).json()
+    assert fake.keys("takes") == ["a.mp3"]
+
+
+def test_a_drip_and_a_delay_take_their_time(http: httpx.Client, fake: FakeSupabase) -> None:
+    put(http)
+    faults: tuple[dict[str, Any], ...] = ({"drip": timedelta(milliseconds=5)}, {"latency": timedelta(milliseconds=50)})
+    for fault in faults:
+        fake.fail_next("GET *", **fault)
+        began = time.monotonic()
+        assert http.get("/object/takes/a.mp3").content == CONTENT
+        assert time.monotonic() - began >= 0.045
+
+
+def test_an_interrupted_part_is_kept(http: httpx.Client, fake: FakeSupabase) -> None:
+    packed = [base64.b64encode(each).decode() for each in (b"takes", b"a.mp3")]
+    described = {"upload-metadata": f"bucketName {packed[0]},objectName {packed[1]}", "tus-resumable": "1.0.0"}
+    made = http.post("/upload/resumable", headers={**described, "upload-length": str(len(CONTENT))})
+    part = {"tus-resumable": "1.0.0", "upload-offset": "0", "content-type": "application/offset+octet-stream"}
+    fake.fail_next("PATCH /upload/resumable/*", cut_request_after=4000)
+    with pytest.raises(httpx.TransportError):
+        http.patch(made.headers["location"], content=CONTENT, headers=part)
+    seen = http.head(made.headers["location"], headers={"tus-resumable": "1.0.0"})
+    assert seen.headers["upload-offset"] == "4000"
+    http.patch(made.headers["location"], content=CONTENT[4000:], headers={**part, "upload-offset": "4000"})
+    assert fake.read("takes", "a.mp3") == CONTENT
+
+
+def test_requests_meets_the_same_faults(fake: FakeSupabase) -> None:
+    url, headers = f"{fake.url}/storage/v1/object/takes/a.mp3", {"authorization": fake.service_key}
+    faults: tuple[dict[str, Any], ...] = ({"lose_response": True}, {"cut_response_after": 3}, {"cut_request_after": 3})
+    for fault in faults:
+        fake.fail_next("POST *", **fault)
+        with pytest.raises(requests.exceptions.ConnectionError):
+            requests.post(url, data=CONTENT, headers=headers, timeout=5)
+        fake.reset()
+        fake.create_bucket("takes")
+    fake.fail_next(status=500)
+    assert requests.get(url, headers=headers, timeout=5).status_code == 500
+
+
+def test_a_fault_must_be_named(fake: FakeSupabase) -> None:
+    with pytest.raises(ValueError, match="name what is to go wrong"):
+        fake.fail_next("GET *")
