@@ -275,6 +275,14 @@ class Catalog(Protocol):
         """Those of *keys* that a record (hidden too), a pending reservation or a queued removal refers to."""
         ...
 
+    def adopt(self, files: Sequence[AudioFile]) -> frozenset[str]:
+        """Take records over from another catalog as they are, id, key and times; charged, whatever the quota says.
+
+        Gives the ids that are recorded here now, for that owner. Left out, and unchanged, is a file whose id is another
+        owner's or whose key something refers to. Again changes nothing.
+        """
+        ...
+
     def move(self, owner: str, file: str, place: Place) -> AudioFile:
         """Put a record at another place of a book; no byte moves. Raises NotFound."""
         ...

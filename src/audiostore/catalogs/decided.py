@@ -111,6 +111,11 @@ class DecidedCatalog(ABC):
         with self._reading() as tables:
             return frozenset(key for key in map(Key, keys) if tables.holders(backend, key))
 
+    def adopt(self, files: Sequence[AudioFile]) -> frozenset[str]:
+        parsed = [rules.parse_file(each) for each in files]
+        with self._deciding(durable=True) as at:
+            return frozenset(each.id for each in parsed if uploading.adopt(at, each))
+
     def move(self, owner: str, file: str, place: Place) -> AudioFile:
         place = rules.parse_place(place)
         with self._deciding(durable=True) as at:

@@ -100,6 +100,19 @@ def parse_written(written: Written) -> Written:
     return written
 
 
+def parse_file(file: AudioFile) -> AudioFile:
+    """Return *file* as it can be kept. Raises like ``parse_request``."""
+    for name in ("id", "owner", "filename", "key", "backend"):
+        parse_text(name, getattr(file, name))
+    parse_place(file.place)
+    parse_written(
+        Written(size=file.size, sha256=file.sha256, content_type=file.content_type, duration=file.duration)
+    )
+    if file.created_at.tzinfo is None:
+        raise ValueError("created_at has no time zone")
+    return replace(file, key=Key(file.key), metadata=parse_metadata(file.metadata))
+
+
 def parse_optional(name: str, value: str | None) -> str | None:
     return None if value is None else parse_text(name, value)
 
