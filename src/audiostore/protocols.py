@@ -20,7 +20,6 @@ from audiostore.keys import Key
 from audiostore.models import (
     ANYWHERE,
     AudioFile,
-    Drift,
     Limits,
     ObjectStat,
     Override,
@@ -33,6 +32,7 @@ from audiostore.models import (
     UploadGrant,
     Usage,
 )
+from audiostore.reports import Drift
 from audiostore.streams import ByteStream
 
 QuotaPolicy: TypeAlias = Callable[[str], Limits | None]
@@ -326,6 +326,10 @@ class Catalog(Protocol):
 
     def audit(self, owner: str | None = None) -> Sequence[Drift]:
         """Compare the ledger with the records it counts, in one snapshot. Nothing found: ``()``."""
+        ...
+
+    def recount(self, owner: str | None = None) -> Sequence[Drift]:
+        """Set the ledger to what its records and reservations add up to; give what ``audit`` would have found."""
         ...
 
     def close(self) -> None: ...

@@ -266,6 +266,12 @@ class ListingTests:
         alice.catalog.forget([removal.id for removal in alice.deletes(*files)])
         assert alice.counts() == (0, 0, 0)
 
+    def test_a_recount_of_a_true_ledger_changes_nothing(self, alice: Customer) -> None:
+        alice.stores(20)
+        alice.reserves(30)
+        assert not alice.catalog.recount(alice.name)
+        assert alice.counts() == (20, 30, 1)
+
     def test_nothing_is_taken_over_that_is_spoken_for(self, alice: Customer, catalog: Catalog) -> None:
         bob = Customer(catalog)
         mine, coming, gone = alice.stores(), alice.reserves(), alice.stores()
