@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from audiostore.keys import Key
     from audiostore.models import (
         AudioFile,
-        AuditReport,
-        Drift,
         Limits,
         ObjectStat,
         Override,
@@ -43,13 +41,13 @@ if TYPE_CHECKING:
         Quota,
         SignedUrl,
         Staged,
-        SweepReport,
         Upload,
         UploadGrant,
         Usage,
     )
     from audiostore.paths import ChapterSectionPath, TemplatePath
     from audiostore.quota import CatalogQuota, FixedQuota, TieredQuota, Unlimited
+    from audiostore.reports import AuditReport, Drift, Promotion, SweepReport
     from audiostore.serving import Reply, serve
     from audiostore.sizes import format_size, parse_size
     from audiostore.store import AudioStore
@@ -79,6 +77,7 @@ __all__ = [
     "Override",
     "PermissionDenied",
     "Place",
+    "Promotion",
     "Quota",
     "QuotaExceeded",
     "Reply",
@@ -120,16 +119,17 @@ _HOMES = {
     "Event": "audiostore.events",
     "Key": "audiostore.keys",
     "AudioFile": "audiostore.models",
-    "AuditReport": "audiostore.models",
-    "Drift": "audiostore.models",
+    "AuditReport": "audiostore.reports",
+    "Drift": "audiostore.reports",
     "Limits": "audiostore.models",
     "ObjectStat": "audiostore.models",
     "Override": "audiostore.models",
     "Place": "audiostore.models",
+    "Promotion": "audiostore.reports",
     "Quota": "audiostore.models",
     "SignedUrl": "audiostore.models",
     "Staged": "audiostore.models",
-    "SweepReport": "audiostore.models",
+    "SweepReport": "audiostore.reports",
     "Upload": "audiostore.models",
     "UploadGrant": "audiostore.models",
     "Usage": "audiostore.models",

@@ -20,7 +20,6 @@ from audiostore.keys import Key
 from audiostore.models import (
     ANYWHERE,
     AudioFile,
-    Drift,
     Limits,
     ObjectStat,
     Override,
@@ -33,6 +32,7 @@ from audiostore.models import (
     UploadGrant,
     Usage,
 )
+from audiostore.reports import Drift
 from audiostore.streams import ByteStream
 
 QuotaPolicy: TypeAlias = Callable[[str], Limits | None]
@@ -275,6 +275,14 @@ class Catalog(Protocol):
         """Those of *keys* that a record (hidden too), a pending reservation or a queued removal refers to."""
         ...
 
+    def adopt(self, files: Sequence[AudioFile]) -> frozenset[str]:
+        """Take records over from another catalog as they are, id, key and times; charged, whatever the quota says.
+
+        Gives the ids that are recorded here now, for that owner. Left out, and unchanged, is a file whose id is another
+        owner's or whose key something refers to. Again changes nothing.
+        """
+        ...
+
     def move(self, owner: str, file: str, place: Place) -> AudioFile:
         """Put a record at another place of a book; no byte moves. Raises NotFound."""
         ...
@@ -318,6 +326,10 @@ class Catalog(Protocol):
 
     def audit(self, owner: str | None = None) -> Sequence[Drift]:
         """Compare the ledger with the records it counts, in one snapshot. Nothing found: ``()``."""
+        ...
+
+    def recount(self, owner: str | None = None) -> Sequence[Drift]:
+        """Set the ledger to what its records and reservations add up to; give what ``audit`` would have found."""
         ...
 
     def close(self) -> None: ...

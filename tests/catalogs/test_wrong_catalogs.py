@@ -192,6 +192,20 @@ class MovesForAnyone(MemoryCatalog):
         return super().move(self.find([file])[0].owner, file, place)
 
 
+class AdoptsForFree(MemoryCatalog):
+    def adopt(self, files: Sequence[AudioFile]) -> frozenset[str]:
+        taken = super().adopt(files)
+        with self._writing(durable=True) as tables:
+            for file in files:
+                tables.charge(file.owner, committed=-file.size if file.id in taken else 0)
+        return taken
+
+
+class AdoptsWhatIsSpokenFor(MemoryCatalog):
+    def adopt(self, files: Sequence[AudioFile]) -> frozenset[str]:
+        return super().adopt(files) | {file.id for file in files}
+
+
 class LosesTheLedger(MemoryCatalog):
     """Two decisions at once, each of which writes what it read before the other one wrote."""
 
@@ -234,6 +248,8 @@ WRONG: dict[type[MemoryCatalog], str] = {
     StartsEveryPageAnew: "test_pages_follow_one_another_while_files_come_and_go",
     ListsForAnyone: "test_nobody_lists_what_is_not_theirs",
     MovesForAnyone: "test_a_file_moves_to_another_place_of_a_book",
+    AdoptsForFree: "test_records_of_another_catalog_are_taken_over_as_they_are",
+    AdoptsWhatIsSpokenFor: "test_nothing_is_taken_over_that_is_spoken_for",
     LosesTheLedger: "test_a_released_reservation_is_over",
 }
 

@@ -20,7 +20,22 @@ from audiostore.errors import AudioStoreError, ConfigurationError, StorageFull, 
 from audiostore.protocols import Progress
 from tests.cli.terminal import Terminal
 
-COMMANDS = ("put", "ls", "show", "get", "url", "rm", "usage", "quota", "sweep", "audit", "doctor", "fake", "version")
+COMMANDS = (
+    "put",
+    "ls",
+    "show",
+    "get",
+    "url",
+    "rm",
+    "usage",
+    "quota",
+    "sweep",
+    "audit",
+    "promote",
+    "doctor",
+    "fake",
+    "version",
+)
 
 
 class TestHelp:

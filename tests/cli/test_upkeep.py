@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -14,6 +15,7 @@ import pytest
 from audiostore import AudioStore
 from audiostore.backends.memory import MemoryBackend
 from audiostore.catalogs.memory import MemoryCatalog
+from audiostore.sizes import format_size
 from tests.cli.terminal import WAV, Terminal
 
 HOUR_AGO = time.time() - 3600
@@ -50,7 +52,7 @@ class TestAudit:
     def test_all_agree(self, terminal: Terminal) -> None:
         terminal.put()
         assert terminal.run("audit").stdout == "1 file, 1 object: all agree\n"
-        assert terminal.json("audit") == {"ok": True, "files": 1, "objects": 1, "drift": []}
+        assert terminal.json("audit") == {"ok": True, "files": 1, "objects": 1, "drift": [], "repaired": []}
 
     def test_each_kind_of_finding_is_a_line(self, terminal: Terminal) -> None:
         keys = {name: _key(terminal, name) for name in ("missing", "longer")}
@@ -68,6 +70,26 @@ class TestAudit:
         assert "strange.wav" in told["object_unrecorded"]
         assert f"the ledger says {2 * len(WAV) + 7}, the records say {2 * len(WAV)}" in told["committed_bytes"]
 
+    def test_what_can_be_repaired_is_when_asked(self, terminal: Terminal) -> None:
+        key = _key(terminal, "missing")
+        terminal.put()
+        (terminal.root / key).unlink()
+        (terminal.root / "strange.wav").write_bytes(WAV)
+        with sqlite3.connect(terminal.root / ".audiostore" / "catalog.sqlite3") as catalog:
+            catalog.execute("UPDATE accounts SET committed = committed + 7, files = files - 1")
+        catalog.close()
+        lines = terminal.run("audit", "--repair", code=6).stdout.splitlines()
+        assert [line.split("  ")[0] for line in lines] == [
+            "object_missing",
+            "repaired: committed_bytes",
+            "repaired: file_count",
+            "repaired: object_unrecorded",
+            "2 files, 2 objects: 1 finding",
+        ]
+        (finding,) = terminal.json("audit", code=6)["drift"]
+        assert (finding["kind"], finding["key"]) == ("object_missing", key)
+        assert (terminal.root / "strange.wav").exists(), "it has a day"
+
     def test_json_has_the_facts(self, terminal: Terminal) -> None:
         key = _key(terminal, "missing")
         (terminal.root / key).unlink()
@@ -75,6 +97,30 @@ class TestAudit:
         assert (told["ok"], [each["kind"] for each in told["drift"]]) == (False, ["object_missing"])
         assert (told["drift"][0]["key"], told["drift"][0]["owner"]) == (key, "alice")
         assert terminal.json("audit", "--owner", "bob")["ok"]
+
+
+class TestPromote:
+    def test_what_lies_elsewhere_comes_home(self, terminal: Terminal) -> None:
+        spare, catalog = MemoryBackend(name="spare"), MemoryCatalog()
+        first = AudioStore(spare, catalog)
+        for n in range(2):
+            first.put(WAV, owner="alice", section=n)
+        gone = first.put(WAV, owner="bob")
+        spare.delete([gone.key])
+        store = AudioStore(MemoryBackend(name="home"), catalog, backends=[spare])
+        size = 2 * len(WAV)
+        assert terminal.run_on(store, "promote", "--owner", "carol").stdout == "nothing to do\n"
+        told = terminal.run_on(store, "promote", code=3)
+        assert told.stdout == f"promoted 2 files, {format_size(size)}, 1 file left\n"
+        assert told.stderr.startswith(f"audiostore: {gone.id} stays in spare: not found")
+        answer = json.loads(terminal.run_on(store, "promote", "--from", "spare", "--json", code=3).stdout)
+        assert (answer["promoted"], answer["bytes"]) == (0, 0)
+        assert [(each["id"], each["error"]) for each in answer["failed"]] == [(gone.id, "NotFound")]
+        assert {file.backend for file in store.list(owner="alice")} == {"home"}
+
+    def test_a_backend_that_is_not_there_is_a_mistake(self, terminal: Terminal) -> None:
+        terminal.put()
+        terminal.run("promote", "--from", "nowhere", code=2)
 
 
 class TestDoctor:
@@ -88,7 +134,7 @@ class TestDoctor:
     def test_a_new_store_is_made_and_left_clean(self, terminal: Terminal) -> None:
         terminal.run("doctor")
         terminal.run("doctor")
-        assert terminal.json("audit") == {"ok": True, "files": 0, "objects": 0, "drift": []}
+        assert terminal.json("audit") == {"ok": True, "files": 0, "objects": 0, "drift": [], "repaired": []}
         assert [each for each in terminal.root.rglob("*") if each.is_file() and ".audiostore" not in each.parts] == []
 
     def test_its_round_trip_works_where_nobody_may_store_anything(self, terminal: Terminal) -> None:

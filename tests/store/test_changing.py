@@ -174,6 +174,30 @@ def test_a_fallback_takes_over_when_the_primary_is_away_and_only_then(make: Make
     assert store.put(b"two", owner="alice").backend == "primary"
 
 
+def test_after_an_outage_everything_comes_to_the_primary(make: MakeStore) -> None:
+    primary, spare, other = Flaky(name="primary"), MemoryBackend(name="spare"), MemoryBackend(name="other")
+    store = AudioStore(primary, make().catalog, fallback=spare, backends=[other])
+    at_home = store.put(b"there", owner="alice")
+    primary.down = True
+    away = [store.put(b"take %d" % n, owner=owner) for n, owner in enumerate(("alice", "alice", "bob"))]
+    assert {type(each.error) for each in store.promote_all()} == {Unavailable}
+    primary.down = False
+    spare.delete([away[1].key])
+
+    assert not list(store.promote_all(source="other"))
+    with pytest.raises(ConfigurationError):
+        list(store.promote_all(source="nowhere"))
+    stopped = next(iter(store.promote_all("alice")))
+    assert (stopped.file.id, stopped.error) == (away[0].id, None)
+
+    outcomes = {each.file.id: type(each.error) for each in store.promote_all()}
+
+    assert outcomes == {away[1].id: NotFound, away[2].id: type(None)}
+    assert {each.backend for each in (store.find(file.id) for file in (at_home, away[0], away[2]))} == {"primary"}
+    assert not list(spare.list())
+    assert store.usage("bob").used == 6
+
+
 def test_without_a_fallback_an_outage_leaves_nothing(make: MakeStore) -> None:
     primary = Flaky(name="primary")
     store = AudioStore(primary, make().catalog)

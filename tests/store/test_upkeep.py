@@ -23,6 +23,19 @@ def test_a_store_that_is_in_order_has_no_drift(store: AudioStore) -> None:
     assert store.audit("bob").files == 3
 
 
+def test_a_repair_takes_only_what_no_record_knows(store: AudioStore, clock: Clock) -> None:
+    kept, short = (store.put(bytes(n), owner="alice") for n in (5, 7))
+    store.backend.copy(kept.key, Key("stray/orphan.bin"))
+    store.backend.delete([short.key])
+    report = store.audit(repair=True)
+    assert [(each.kind, each.key) for each in report.drift] == [("object_missing", short.key)]
+    assert [(each.kind, each.key) for each in report.repaired] == [("object_unrecorded", "stray/orphan.bin")]
+    assert store.sweep().erased == 0
+    clock.advance(timedelta(days=2))
+    assert store.sweep().erased == 1
+    assert [each.key for each in store.backend.list()] == [kept.key]
+
+
 def test_an_audit_finds_what_is_missing_what_differs_and_what_no_one_knows(store: AudioStore) -> None:
     gone, other, short = (store.put(bytes(n), owner="alice") for n in (5, 6, 7))
     store.backend.copy(other.key, Key("stray/orphan.bin"))

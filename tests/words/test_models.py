@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiostore import AudioFile, Key, Limits, SignedUrl, Upload, Usage
-from audiostore.models import UNSET, AuditReport, Drift, Override, Place, Staged, allows, parse_text
+from audiostore.models import UNSET, Override, Place, Staged, allows, parse_text
+from audiostore.reports import AuditReport, Drift
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FILE = AudioFile(

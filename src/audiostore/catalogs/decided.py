@@ -12,19 +12,9 @@ from audiostore.catalogs import removing, rules, uploading
 from audiostore.catalogs.rows import Decision, Record, Tables
 from audiostore.errors import NotFound
 from audiostore.keys import Key
-from audiostore.models import (
-    ANYWHERE,
-    AudioFile,
-    Drift,
-    Limits,
-    Override,
-    Place,
-    Removal,
-    Reservation,
-    Usage,
-    parse_text,
-)
+from audiostore.models import ANYWHERE, AudioFile, Limits, Override, Place, Removal, Reservation, Usage, parse_text
 from audiostore.protocols import Request, Written
+from audiostore.reports import Drift
 
 
 class DecidedCatalog(ABC):
@@ -111,6 +101,11 @@ class DecidedCatalog(ABC):
         with self._reading() as tables:
             return frozenset(key for key in map(Key, keys) if tables.holders(backend, key))
 
+    def adopt(self, files: Sequence[AudioFile]) -> frozenset[str]:
+        parsed = [rules.parse_file(each) for each in files]
+        with self._deciding(durable=True) as at:
+            return frozenset(each.id for each in parsed if uploading.adopt(at, each))
+
     def move(self, owner: str, file: str, place: Place) -> AudioFile:
         place = rules.parse_place(place)
         with self._deciding(durable=True) as at:
@@ -174,6 +169,20 @@ class DecidedCatalog(ABC):
         rules.parse_optional("owner", owner)
         with self._reading() as tables:
             unequal = tables.unequal(owner)
+        return tuple(found for ledger, truth in unequal for found in rules.drift(ledger, truth))
+
+    def recount(self, owner: str | None = None) -> Sequence[Drift]:
+        rules.parse_optional("owner", owner)
+        with self._deciding(durable=True) as at:
+            unequal = at.tables.unequal(owner)
+            for ledger, truth in unequal:
+                at.tables.charge(
+                    ledger.owner,
+                    committed=truth.committed - ledger.committed,
+                    reserved=truth.reserved - ledger.reserved,
+                    files=truth.files - ledger.files,
+                    pending=truth.pending - ledger.pending,
+                )
         return tuple(found for ledger, truth in unequal for found in rules.drift(ledger, truth))
 
     @contextmanager

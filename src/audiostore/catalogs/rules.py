@@ -12,8 +12,9 @@ from typing import Any
 from audiostore.catalogs.rows import Account, Booking
 from audiostore.errors import FileTooLarge, QuotaExceeded
 from audiostore.keys import Key
-from audiostore.models import UNSET, AudioFile, Drift, Limits, Override, Place, parse_text
+from audiostore.models import UNSET, AudioFile, Limits, Override, Place, parse_text
 from audiostore.protocols import Request, Written
+from audiostore.reports import Drift
 
 MAX_BYTES = 2**63 - 1
 """More than a database's integer can't be counted, whatever the quota."""
@@ -98,6 +99,17 @@ def parse_written(written: Written) -> Written:
     if written.duration is not None and not 0 <= written.duration < math.inf:
         raise ValueError(f"not a duration: {written.duration}")
     return written
+
+
+def parse_file(file: AudioFile) -> AudioFile:
+    """Return *file* as it can be kept. Raises like ``parse_request``."""
+    for name in ("id", "owner", "filename", "key", "backend"):
+        parse_text(name, getattr(file, name))
+    parse_place(file.place)
+    parse_written(Written(size=file.size, sha256=file.sha256, content_type=file.content_type, duration=file.duration))
+    if file.created_at.tzinfo is None:
+        raise ValueError("created_at has no time zone")
+    return replace(file, key=Key(file.key), metadata=parse_metadata(file.metadata))
 
 
 def parse_optional(name: str, value: str | None) -> str | None:

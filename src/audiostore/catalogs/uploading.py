@@ -99,6 +99,18 @@ def expire(at: Decision, limit: int, keep: timedelta) -> int:
     return len(overdue)
 
 
+def adopt(at: Decision, file: AudioFile) -> bool:
+    """Record a file that another catalog had, charged whatever the quota says; tell whether it is recorded here."""
+    record = at.tables.record(file.id)
+    if record is not None:
+        return record.file.owner == file.owner
+    if at.tables.holders(file.backend, file.key):
+        return False
+    at.tables.add_record(Record(file=file))
+    at.tables.charge(file.owner, committed=file.size, files=1)
+    return True
+
+
 def visible(at: Decision, owner: str, file: str) -> AudioFile:
     """Give the record that *owner* may see. Raises NotFound."""
     record = at.tables.record(file)

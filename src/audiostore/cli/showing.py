@@ -139,6 +139,18 @@ def progress(label: str, size: int | None, *, as_json: bool) -> Generator[Callab
         yield lambda done: bar.update(done - bar.pos, done)
 
 
+@contextmanager
+def tally(word: str, *, as_json: bool) -> Generator[Callable[[int], None]]:
+    """Count files on one line of stderr while someone is looking; yields what tells the count."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    try:
+        yield lambda count: click.echo(f"\r{word} {counted(count, 'file')}", nl=False, err=True)
+    finally:
+        click.echo("\r\x1b[K", nl=False, err=True)
+
+
 def watched(size: int | None, *, as_json: bool) -> bool:
     """Tell whether a transfer of *size* bytes gets a progress bar."""
     return size is not None and size >= LONG and not as_json and sys.stderr.isatty()

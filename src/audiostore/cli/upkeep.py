@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 
 import click
 
@@ -12,7 +13,7 @@ from audiostore.cli.outcomes import Outcome
 from audiostore.cli.parsing import by, common_options, parse_duration, text_option
 from audiostore.cli.session import Session, pass_session
 from audiostore.cli.showing import columns, counted, show, shown
-from audiostore.models import AuditReport, Drift, SweepReport
+from audiostore.reports import AuditReport, Drift, SweepReport
 from audiostore.sizes import format_size
 
 
@@ -39,15 +40,20 @@ def sweep(session: Session, *, orphans: bool, grace: timedelta | None) -> None:
 
 @click.command(short_help="Compare ledger, records and bytes.")
 @text_option("--owner", "Only this owner's.")
+@click.option("--repair", is_flag=True, help="Count the ledger anew; queue what no record knows for removal in a day.")
 @common_options
 @click.pass_context
-def audit(context: click.Context, owner: str | None) -> None:
-    """Compare ledger, records and bytes; a line for each finding, and exit code 6 if there is one. Changes nothing."""
+def audit(context: click.Context, owner: str | None, *, repair: bool) -> None:
+    """Compare ledger, records and bytes; a line for each finding, and exit code 6 if there is one.
+
+    Changes nothing without --repair, which can't bring back bytes that are missing or of another size.
+    """
     session = context.ensure_object(Session)
-    report = session.store().audit(owner)
-    answer = {"ok": report.ok, "files": report.files, "objects": report.objects}
-    drift = [asdict(each) for each in report.drift]
-    show(answer | {"drift": drift}, as_json=session.as_json, text=_audited(report))
+    report = session.store().audit(owner, repair=repair)
+    answer: dict[str, Any] = {"ok": report.ok, "files": report.files, "objects": report.objects}
+    for name, findings in (("drift", report.drift), ("repaired", report.repaired)):
+        answer[name] = [asdict(each) for each in findings]
+    show(answer, as_json=session.as_json, text=_audited(report))
     if not report.ok:
         context.exit(Outcome.FINDINGS)
 
@@ -65,7 +71,8 @@ def _swept(report: SweepReport) -> Iterator[str]:
 
 
 def _audited(report: AuditReport) -> Iterator[str]:
-    yield from columns([(each.kind, *_finding(each)) for each in report.drift])
+    told = [("", each) for each in report.drift] + [("repaired: ", each) for each in report.repaired]
+    yield from columns([(mark + each.kind, *_finding(each)) for mark, each in told])
     found = counted(len(report.drift), "finding") if report.drift else "all agree"
     yield f"{counted(report.files, 'file')}, {counted(report.objects, 'object')}: {found}"
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from audiostore.errors import AlreadyExists
+from audiostore.errors import AlreadyExists, AudioStoreError, NotFound
 from audiostore.ids import new_id
 from audiostore.models import UNSET, AudioFile, Limits, Place, PlaceId, Removal, Unset, Upload, parse_text
 from audiostore.protocols import Request, Written
+from audiostore.reports import Promotion
 from audiostore.staging import staging_area
 from audiostore.store.reading import PAGE, verify
 from audiostore.store.writing import StorageOutage, Wanted, Writing
 
 
 class Changing(Writing):
-    """``move copy promote``, ``delete delete_project delete_owner``."""
+    """``move copy promote promote_all``, ``delete delete_project delete_owner``."""
 
     def move(
         self,
@@ -64,6 +65,37 @@ class Changing(Writing):
 
         """
         return self._follow(file, owner, self._promote)
+
+    def promote_all(self, owner: str | None = None, *, source: str | None = None) -> Iterator[Promotion]:
+        """Promote every file of *owner* (``None``: of everyone) that is not in the primary backend, one by one.
+
+        Gives each with what became of it, so that one that can't be moved now keeps no other waiting. *source* takes
+        only those of the backend with that name. Stopped or killed midway it has lost nothing: the next call goes on.
+
+        >>> [moved.error for moved in store.promote_all()]
+        []
+
+        Raises:
+            ConfigurationError: no backend is called *source*. Unavailable: the catalog can't be reached.
+
+        """
+        if source is not None:
+            self._backend(source)
+        after = None
+        while page := self.catalog.list(owner, after=after, limit=PAGE):
+            for record in page:
+                if record.backend != self.backend.name and source in {None, record.backend}:
+                    yield from self._promotion(record)
+            after = page[-1].id
+
+    def _promotion(self, record: AudioFile) -> Iterator[Promotion]:
+        try:
+            yield Promotion(file=self.promote(record))
+        except NotFound as error:
+            if self.catalog.find([record.id]):
+                yield Promotion(file=record, error=error)  # its bytes are gone, which is worse than deleted meanwhile
+        except AudioStoreError as error:
+            yield Promotion(file=record, error=error)
 
     def delete(self, file: AudioFile | str, *, owner: str | None = None) -> None:
         """Delete the file: from now on nobody finds it, then its bytes go, then they are no longer counted.

@@ -9,8 +9,9 @@ from itertools import islice
 
 from audiostore.errors import NotFound, Unavailable
 from audiostore.keys import Key
-from audiostore.models import AudioFile, AuditReport, Drift, ObjectStat, SweepReport, parse_text
+from audiostore.models import AudioFile, ObjectStat, parse_text
 from audiostore.protocols import Backend
+from audiostore.reports import AuditReport, Drift, SweepReport
 from audiostore.staging import sweep_staging
 from audiostore.store.parts import StoreParts
 from audiostore.store.reading import PAGE
@@ -49,11 +50,15 @@ class Upkeep(StoreParts):
             operation.learn(facts={"expired": expired, "erased": erased, "postponed": postponed, "orphans": queued})
         return SweepReport(expired=expired, erased=erased, postponed=postponed, staging=staging, orphans=queued)
 
-    def audit(self, owner: str | None = None) -> AuditReport:
+    def audit(self, owner: str | None = None, *, repair: bool = False) -> AuditReport:
         """Compare ledger, records and bytes, of one owner or of all; what does not agree is in ``.drift``.
 
         What is under way is not drift: a live reservation and its bytes, a deletion that waits for its sweep. What
         looks wrong is looked at twice, so that a file that comes or goes meanwhile is not reported.
+
+        It changes nothing, unless *repair* is asked for: that counts the ledger anew from the records, and queues
+        objects that no record knows for removal, a day later. What it did is in ``.repaired``. Bytes that are missing
+        or of another size it can't bring back: they stay in ``.drift``, for you to restore or to ``delete``.
 
         Raises:
             Unavailable: the catalog or a backend can't be read; nothing can be said then.
@@ -62,6 +67,7 @@ class Upkeep(StoreParts):
         if owner is not None:
             parse_text("owner", owner)
         with self.events.operation("audit", owner=owner) as operation:
+            repaired = list(self.catalog.recount(owner)) if repair else []
             drift = list(self.catalog.audit(owner))
             objects = {name: self._sizes(each) for name, each in self.backends.items()} if owner is None else None
             files = 0
@@ -71,10 +77,13 @@ class Upkeep(StoreParts):
                 if size != file.size and (finding := self._compare(file)) is not None:
                     drift.append(finding)
             for name, sizes in (objects or {}).items():
-                drift += self._unrecorded(self._backend(name), sizes)
-            operation.learn(facts={"files": files, "drift": len(drift)})
+                strays = list(self._unrecorded(self._backend(name), sizes))
+                if repair:
+                    self.catalog.discard(name, [each.key for each in strays if each.key is not None], DAY)
+                (repaired if repair else drift).extend(strays)
+            operation.learn(facts={"files": files, "drift": len(drift), "repaired": len(repaired)})
         count = sum(len(sizes) for sizes in objects.values()) if objects is not None else files
-        return AuditReport(drift=tuple(drift), files=files, objects=count)
+        return AuditReport(drift=tuple(drift), files=files, objects=count, repaired=tuple(repaired))
 
     def _records(self, owner: str | None) -> Iterator[AudioFile]:
         after = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from audiostore.errors import NotFound, QuotaExceeded
 from audiostore.ids import new_id
 from audiostore.keys import Key
-from audiostore.models import Limits, Place
+from audiostore.models import AudioFile, Limits, Place
 from audiostore.protocols import Catalog
 from audiostore.testing.customer import HOUR, MINUTE, Customer
 
@@ -253,6 +254,34 @@ class ListingTests:
         with pytest.raises(NotFound):
             catalog.move(Customer(catalog).name, file.id, Place("p1"))
 
+    def test_records_of_another_catalog_are_taken_over_as_they_are(self, alice: Customer) -> None:
+        files = [_foreign(alice, size) for size in (60, 70)]
+        assert alice.catalog.adopt(files) == {file.id for file in files}
+        assert list(alice.catalog.list(alice.name)) == files
+        assert alice.counts() == (130, 0, 2)
+        with pytest.raises(QuotaExceeded):
+            alice.reserves(1)
+        assert alice.catalog.adopt(files) == {file.id for file in files}
+        assert alice.counts() == (130, 0, 2)
+        alice.catalog.forget([removal.id for removal in alice.deletes(*files)])
+        assert alice.counts() == (0, 0, 0)
+
+    def test_a_recount_of_a_true_ledger_changes_nothing(self, alice: Customer) -> None:
+        alice.stores(20)
+        alice.reserves(30)
+        assert not alice.catalog.recount(alice.name)
+        assert alice.counts() == (20, 30, 1)
+
+    def test_nothing_is_taken_over_that_is_spoken_for(self, alice: Customer, catalog: Catalog) -> None:
+        bob = Customer(catalog)
+        mine, coming, gone = alice.stores(), alice.reserves(), alice.stores()
+        alice.deletes(gone)
+        under_my_id = replace(_foreign(alice), id=mine.id, owner=bob.name)
+        taken = [replace(_foreign(alice), key=each.key, owner=bob.name) for each in (mine, coming, gone)]
+        assert alice.catalog.adopt([under_my_id, *taken]) == frozenset()
+        assert list(alice.catalog.find([mine.id])) == [mine]
+        assert (bob.counts(), alice.counts()) == ((0, 0, 0), (20, 10, 2))
+
     def test_a_listed_file_is_a_value_of_ones_own(self, alice: Customer) -> None:
         metadata: dict[str, Any] = {"tags": ["a"]}
         file = alice.stores(metadata=metadata, limits=Limits())
@@ -267,6 +296,27 @@ def _is_in(wanted: Place, place: Place) -> bool:
         (wanted.project, wanted.chapter, wanted.section), (place.project, place.chapter, place.section), strict=True
     )
     return all(want in (None, have) for want, have in pairs)
+
+
+def _foreign(owner: Customer, size: int = 10) -> AudioFile:
+    """Make the record of a file that another catalog has."""
+    number = new_id()
+    return AudioFile(
+        id=number,
+        owner=owner.name,
+        project="p1",
+        chapter=None,
+        section="7",
+        filename="Stück.wav",
+        key=Key(f"audio/{number}.wav"),
+        backend=owner.backend,
+        size=size,
+        sha256=None,
+        content_type="audio/wav",
+        duration=1.5,
+        created_at=datetime(2024, 2, 29, 12, 30, 0, 123456, tzinfo=UTC),
+        metadata={"voice": ["low"]},
+    )
 
 
 def _before(id: str) -> str:
