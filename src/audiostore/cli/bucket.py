@@ -16,7 +16,7 @@ from audiostore.cli.parsing import by, common_options, parse_limit, yes_option
 from audiostore.cli.project import Project
 from audiostore.cli.session import Session
 from audiostore.cli.showing import columns, show, shown
-from audiostore.errors import ConfigurationError
+from audiostore.errors import ConfigurationError, NotFound
 from audiostore.sizes import format_size
 
 _FEW = 2
@@ -56,9 +56,9 @@ def show_bucket(context: click.Context, *, max_file_size: int | None, types: tup
     """
     with closing(_backend(context)) as backend:
         report = backend.ensure_bucket(**_wanted(context, max_file_size, types), change=False)
-    _tell(context, report)
     if not report.existed:
-        context.exit(Outcome.NOT_FOUND)
+        raise NotFound(f"bucket {report.bucket} (audiostore bucket ensure makes it)")
+    _tell(context, report)
     if not report.ok:
         context.exit(Outcome.FINDINGS)
 
@@ -142,9 +142,6 @@ def _plan(report: BucketReport) -> Iterator[str]:
 
 def _lines(report: BucketReport) -> Iterator[str]:
     name = shown(report.bucket)
-    if not (report.existed or report.created):
-        yield f"bucket {name} is missing; audiostore bucket ensure makes it"
-        return
     done = "made" if report.created else "changed" if report.changed else ""
     if not report.differences:
         yield f"bucket {name} is {done or 'there'}: " + ", ".join(

@@ -112,9 +112,10 @@ def _of_store(store: AudioStore, secret: Path | None) -> Iterator[Check]:
 def _lines(checks: Sequence[Check]) -> Iterator[str]:
     """Give a line for each check; to who looks at a terminal, no longer than it is wide, what to do below."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    indent = 5 + max(len(each.name) for each in checks) + 2
+    state, name = 2 if all(each.ok for each in checks) else 3, max(len(each.name) for each in checks)
+    indent = state + 2 + name + 2
     for each in checks:
-        first = f"{'ok' if each.ok else 'fix':3}  {each.name:{indent - 7}}  "
+        first = f"{'ok' if each.ok else 'fix':{state}}  {each.name:{name}}  "
         told = [each.detail] if each.ok else [each.detail, f"-> {each.fix}"]
         if width is None:
             yield first + shown(" ".join(told))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from audiostore.backends.supabase import SupabaseBackend
-from audiostore.backends.supabase.access import claims, with_key
+from audiostore.backends.supabase.access import STORAGE, claims, with_key
 from audiostore.backends.supabase.server import Server
 from audiostore.errors import ConfigurationError
 from audiostore.settings import Settings
@@ -70,15 +70,20 @@ class Project:
     @property
     def storage(self) -> str:
         """The address of the storage API."""
-        return with_key(self.url, self.service_key, None)().url
+        url = self.url.rstrip("/")
+        return url if url.endswith(STORAGE) else url + STORAGE
+
+    @property
+    def timeouts(self) -> Timeouts:
+        return BRIEF
 
     def backend(self, key: str) -> SupabaseBackend:
         """Give its bucket, as who has *key* sees it."""
-        return SupabaseBackend(self.url, key, self.bucket, timeouts=BRIEF)
+        return SupabaseBackend(self.url, key, self.bucket, timeouts=self.timeouts)
 
     def server(self, key: str) -> Server:
         """Give its storage API, as who has *key* sees it."""
-        return Server(with_key(self.url, key, None), self.bucket, Transport(BRIEF))
+        return Server(with_key(self.url, key, None), self.bucket, Transport(self.timeouts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
