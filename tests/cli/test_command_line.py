@@ -20,7 +20,22 @@ from audiostore.errors import AudioStoreError, ConfigurationError, StorageFull, 
 from audiostore.protocols import Progress
 from tests.cli.terminal import Terminal
 
-COMMANDS = ("put", "ls", "show", "get", "url", "rm", "usage", "quota", "sweep", "audit", "doctor", "fake", "version")
+COMMANDS = (
+    "put",
+    "ls",
+    "show",
+    "get",
+    "url",
+    "rm",
+    "usage",
+    "quota",
+    "sweep",
+    "audit",
+    "doctor",
+    "bucket",
+    "fake",
+    "version",
+)
 
 
 class TestHelp:
@@ -39,7 +54,7 @@ class TestHelp:
         assert printed.startswith(f"Usage: audiostore {command}")
         assert max(map(len, printed.splitlines())) <= 80
 
-    @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in {"quota", "fake"}])
+    @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in {"quota", "bucket", "fake"}])
     def test_every_command_takes_json_and_a_store(self, command: str) -> None:
         options = {option for each in audiostore.commands[command].params for option in each.opts}
         assert {"--json", "--root", "--env-file"} <= options
