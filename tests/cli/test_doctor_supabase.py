@@ -236,6 +236,19 @@ def test_a_server_that_is_slow_is_told_in_time(sound: Cloud, monkeypatch: pytest
     assert "no answer in time" in sound.wrong()["server"]
 
 
+def test_a_gateway_that_lets_no_preflight_through_is_no_finding(sound: Cloud) -> None:
+    sound.fake.fail_next("OPTIONS /upload/resumable", status=403, times=99)
+    checks = sound.doctor()
+    assert (checks["server"]["detail"], checks["bucket limits"]["ok"]) == ("answers", True)
+
+
+def test_a_server_that_is_no_supabase_is_told(sound: Cloud) -> None:
+    sound.env["SUPABASE_URL"] += "/storage/v1"
+    assert sound.doctor()["server"]["ok"], "that is how clients write it, too"
+    sound.fake.fail_next("GET /bucket", status=404, error="<html>no such page", times=9)
+    assert "is no Supabase Storage -> look at SUPABASE_URL" in sound.wrong()["service key"]
+
+
 FAULTS: dict[str, Callable[[FakeSupabase], None]] = {
     "every answer is a 503": lambda fake: fake.fail_next(status=503, times=99),
     "every answer is lost": lambda fake: fake.fail_next(lose_response=True, times=99),
