@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from tests.cli.terminal import Terminal
 
 
 @contextmanager
-def serving(terminal: Terminal, *words: str) -> Iterator[dict[str, Any]]:
+def serving(terminal: Terminal, *words: str) -> Generator[dict[str, Any]]:
     """Run the command until the block ends; gives its first line."""
     command = [sys.executable, "-m", "audiostore", "fake", "--port", "0", *words]
     environ = {name: value for name, value in terminal.environ().items() if not name.startswith("COVERAGE")}

@@ -56,7 +56,9 @@ def examine(project: Project) -> Iterator[Check]:
 def _settings(project: Project) -> str:
     parts = urlsplit(project.url)
     if project.host in {"supabase.com", "app.supabase.com", "www.supabase.com"}:
-        raise Finding("SUPABASE_URL is a page of the dashboard", f"take the Project URL, https://….{HOSTED} ({_KEYS})")
+        raise Finding(
+            "SUPABASE_URL is a page of the dashboard", f"take the Project URL, https://YOUR-PROJECT.{HOSTED} ({_KEYS})"
+        )
     if parts.path.rstrip("/") not in {"", STORAGE} or parts.query or parts.fragment:
         raise Finding("SUPABASE_URL holds more than the project's address", f"{parts.scheme}://{parts.netloc}")
     if parts.scheme == "http" and project.host.endswith(f".{HOSTED}"):
@@ -95,13 +97,13 @@ def _greet(project: Project) -> Answer:
 
 
 def _service_key(project: Project) -> str:
-    return _key(project, project.service_key, "SUPABASE_SERVICE_KEY", "service_role", "service_role, or sb_secret_…")
+    return _key(project, project.service_key, "SUPABASE_SERVICE_KEY", "service_role", "service_role, or sb_secret_...")
 
 
 def _public_key(project: Project) -> str:
     if project.public_key is None:
         return "not set; browsers that sign in would need it, this store does not"
-    return _key(project, project.public_key, "SUPABASE_ANON_KEY", "anon", "anon, or sb_publishable_…")
+    return _key(project, project.public_key, "SUPABASE_ANON_KEY", "anon", "anon, or sb_publishable_...")
 
 
 def _key(project: Project, key: str, name: str, role: str, kind: str) -> str:
