@@ -2,7 +2,7 @@
 
 Each page starts with no names and in an empty folder that holds one recording, ``take.wav``; its blocks follow one
 another. In a console block a line ``$ …`` is a command; what stands below it is what it must print, ``...`` for
-anything.
+anything. One that ends with ``&`` runs until the end of the page; what it prints first is waited for.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 def enter(page: dict[str, Any]) -> None:
     folder = tempfile.mkdtemp(prefix="audiostore-page-")
     shutil.copy(TAKE, folder)
-    page["_page"] = {"before": Path.cwd(), "folder": folder, "exports": ""}
+    page["_page"] = {"before": Path.cwd(), "folder": folder, "exports": "", "running": []}
     os.chdir(folder)
 
 
@@ -49,6 +49,9 @@ def leave(page: dict[str, Any]) -> None:
         close = getattr(store, "close", None)
         if callable(close):
             close()
+    for process in page["_page"]["running"]:
+        process.terminate()
+        process.communicate(timeout=30)
     os.chdir(page["_page"]["before"])
     shutil.rmtree(page["_page"]["folder"])
 
@@ -60,20 +63,40 @@ def run_console(example: Example) -> str | None:
         if command.startswith("export "):
             state["exports"] += command + "\n"
             continue
+        if command.endswith("&"):
+            if complaint := _start(state, command.removesuffix("&").strip(), expected):
+                return complaint
+            continue
         ran = subprocess.run(
             ["bash", "-c", state["exports"] + command],
             env=_environment(),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,  # in the order in which a terminal shows both
             text=True,
             check=False,
         )
-        printed = ran.stdout + ran.stderr
+        printed = ran.stdout
         if ran.returncode or not _agree(expected, printed):
             return (
                 f"$ {command}\nexit code {ran.returncode}, printed:\n{printed}\nexpected:\n{expected or '(anything)'}"
             )
     return None
+
+
+def _start(state: dict[str, Any], command: str, expected: str) -> str | None:
+    process = subprocess.Popen(
+        ["bash", "-c", f"{state['exports']}exec {command}"],
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    state["running"].append(process)
+    assert process.stdout is not None
+    printed = "".join(process.stdout.readline() for _ in expected.splitlines())
+    return None if _agree(expected, printed) else f"$ {command} &\nprinted:\n{printed}\nexpected:\n{expected}"
 
 
 def _commands(block: str) -> Iterator[tuple[str, str]]:
@@ -99,7 +122,7 @@ def _agree(expected: str, printed: str) -> bool:
 
 def _environment() -> dict[str, str]:
     # The commands of this very environment, and no settings but the page's own.
-    kept = {name: value for name, value in os.environ.items() if name in {"HOME", "LANG", "TMPDIR"}}
+    kept = {name: value for name, value in os.environ.items() if name in {"HOME", "LANG", "PYTHONPATH", "TMPDIR"}}
     tracing = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
     folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return kept | tracing | {"PATH": folders, "PYTHONWARNINGS": "error"}

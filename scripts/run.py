@@ -25,7 +25,7 @@ OLDEST = (3, 11)
 LEVELS = ("runtime", "test", "dev")  # each holds the ones before it
 
 COMMANDS = {
-    "demo": "the main job end to end on disk + SQLite, with a real recording",
+    "demo": "the main job end to end on disk + SQLite, with a real recording (demo supabase: on a served fake)",
     "tests": "every test: the code, the docs, the README, a real browser (more words go to pytest)",
     "lint": "ruff, mypy, pyright and the layer contracts",
     "docs": "check the generated tables, then build the site into site/",
@@ -69,6 +69,9 @@ def main() -> int:
 
 
 def demo(more: list[str]) -> int:
+    if more[:1] == ["supabase"]:
+        install("test")  # it needs the extra
+        return call(PYTHON, "examples/quickstart_supabase.py", *more[1:])
     install("runtime")
     return call(PYTHON, "examples/quickstart.py", *more)
 

@@ -285,7 +285,7 @@ class TestRm:
         self, terminal: Terminal, monkeypatch: pytest.MonkeyPatch, answer: bytes, code: int, left: int
     ) -> None:
         terminal.put()
-        monkeypatch.setattr("audiostore.cli.files.someone_is_there", lambda: True)
+        monkeypatch.setattr("audiostore.cli.asking.someone_is_there", lambda: True)
         terminal.run("rm", "--owner", "alice", "--all", typed=answer, code=code)
         assert len(terminal.files()) == left
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from audiostore.cli.asking import confirmed
 from audiostore.cli.parsing import (
     by,
     common_options,
@@ -175,7 +176,7 @@ def rm(session: Session, ids: tuple[str, ...], *, owner: str, project: str | Non
         count, missing = _delete(store, ids, owner)
     else:
         what = f"everything of {shown(owner)}" + ("" if project is None else f" in project {shown(project)}")
-        if not (yes or _confirmed(f"Delete {what}?", session)):
+        if not (yes or confirmed(f"Delete {what}?", session)):
             click.echo("nothing is deleted", err=True)
             return
         count = store.delete_owner(owner) if project is None else store.delete_project(owner, project)
@@ -195,17 +196,6 @@ def _delete(store: AudioStore, ids: Sequence[str], owner: str) -> tuple[int, lis
         except NotFound:
             missing.append(each)
     return len(ids) - len(missing), missing
-
-
-def _confirmed(question: str, session: Session) -> bool:
-    if session.as_json or not someone_is_there():
-        raise click.UsageError("nobody is there to be asked: add --yes")
-    return click.confirm(question, err=True)
-
-
-def someone_is_there() -> bool:
-    """Tell whether a question would be read."""
-    return sys.stdin.isatty()
 
 
 @contextmanager

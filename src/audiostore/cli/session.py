@@ -34,6 +34,11 @@ class Session:
         return self.root if self.root is not None else Settings.from_env(self._environ()).upload_folder
 
     @property
+    def settings(self) -> Settings | None:
+        """The settings that say which store; None if ``--root`` does."""
+        return None if self.root is not None else Settings.from_env(self._environ())
+
+    @property
     def own_secret(self) -> Path | None:
         """Where the store keeps a secret of its own; None if the settings bring one."""
         brought = self.root is None and Settings.from_env(self._environ()).secret is not None

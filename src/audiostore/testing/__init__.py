@@ -1,6 +1,6 @@
 """Tests to inherit for parts of your own, and parts to test with.
 
-The suites need pytest; ``audiostore.testing.supabase`` does not.
+The suites need pytest; ``FakeSupabase`` and ``mock_supabase`` do not.
 """
 
 import sys
@@ -12,15 +12,27 @@ if TYPE_CHECKING:
     from audiostore.testing.bench import Bench, stage_bytes
     from audiostore.testing.catalog_suite import CatalogSuite, SettableClock
     from audiostore.testing.path_suite import PathBuilderSuite
+    from audiostore.testing.supabase import FakeSupabase, mock_supabase
 
-__all__ = ["BackendSuite", "Bench", "CatalogSuite", "PathBuilderSuite", "SettableClock", "stage_bytes"]
+__all__ = [
+    "BackendSuite",
+    "Bench",
+    "CatalogSuite",
+    "FakeSupabase",
+    "PathBuilderSuite",
+    "SettableClock",
+    "mock_supabase",
+    "stage_bytes",
+]
 
 _HOMES = {
     "BackendSuite": "backend_suite",
     "Bench": "bench",
     "CatalogSuite": "catalog_suite",
+    "FakeSupabase": "supabase",
     "PathBuilderSuite": "path_suite",
     "SettableClock": "catalog_suite",
+    "mock_supabase": "supabase",
     "stage_bytes": "bench",
 }
 

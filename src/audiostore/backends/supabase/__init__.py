@@ -130,18 +130,41 @@ class SupabaseBackend:
         return self._links.sign_upload(key, content_type, expires, reservation, self._sending.cache_control)
 
     def ensure_bucket(
-        self, *, max_file_size: Size | None = None, types: Sequence[str] = AUDIO_TYPES, change: bool = True
+        self,
+        *,
+        max_file_size: Size | None = None,
+        types: Sequence[str] = AUDIO_TYPES,
+        change: bool = True,
+        fix: bool = False,
     ) -> BucketReport:
-        """Make the bucket, private and for audio only; one that exists is compared and left as it is.
+        """Make the bucket, private and for audio only; one that exists is compared, and changed only with *fix*.
 
-        With *change* false nothing is made: the report tells what would be.
+        With *change* false nothing is made or changed: the report tells what would be.
+
+        >>> from audiostore.testing.supabase import mock_supabase
+        >>> with mock_supabase() as fake:
+        ...     fake.create_bucket("takes", public=True)
+        ...     backend = SupabaseBackend(fake.url, fake.service_key, "takes")
+        ...     found = backend.ensure_bucket(max_file_size="50 MB")
+        ...     fixed = backend.ensure_bucket(max_file_size="50 MB", fix=True)
+        >>> found.ok, found.differences["public"], found.differences["file_size_limit"]
+        (False, (True, False), (None, 52428800))
+        >>> fixed.ok, sorted(fixed.changed), fixed.differences
+        (True, ['allowed_mime_types', 'file_size_limit', 'public'], {})
+
+        Args:
+            max_file_size: the bucket's limit for one file; ``None`` leaves it to the project.
+            types: the media types it takes, with ``*`` for any of a kind.
+            change: make a bucket that is missing.
+            fix: change what differs in one that exists.
 
         Raises:
             PermissionDenied: that takes the service key.
+            ConfigurationError: *max_file_size* is over the limit of the whole project.
 
         """
         limit = None if max_file_size is None else parse_size(max_file_size)
-        return ensure(self._server, limit, types, change=change)
+        return ensure(self._server, limit, types, change=change, fix=fix)
 
     def close(self) -> None:
         self._server.transport.close()

@@ -35,6 +35,11 @@ class Access:
         role = claims(self.token).get("role")
         return role if isinstance(role, str) else None
 
+    @property
+    def serves(self) -> bool:
+        """False for a key that is certainly not the service key."""
+        return self.role in (None, "service_role") and not self.token.startswith("sb_publishable_")
+
 
 Accessing = Callable[[], Access]
 

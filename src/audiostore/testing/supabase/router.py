@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC
+from email.utils import format_datetime
 from typing import Final
 from urllib.parse import unquote
 
@@ -60,7 +62,8 @@ def route(project: Project, request: Request) -> Response:
         response = _routed(project, request)
     except refusals.Refusal as refused:
         response = refused.response()
-    headers = {"access-control-allow-origin": "*", **response.headers}
+    date = format_datetime(project.now.astimezone(UTC), usegmt=True)
+    headers = {"date": date, "access-control-allow-origin": "*", **response.headers}
     if request.method == "HEAD":
         return replace(response, headers=headers, body=())
     return replace(response, headers=headers)
