@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from audiostore.errors import ConfigurationError, Unavailable
 from audiostore.refusals import Refusal, retry_after, translate
@@ -293,8 +293,9 @@ def _hands_over() -> bool:
     import httpcore
 
     wire: Any = httpcore.MockBackend([b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nab", b"cd", b"ef"])
-    with httpcore.ConnectionPool(network_backend=wire) as pool, pool.stream("GET", "http://probe/") as answer:
-        connection: Any = cast("dict[str, Any]", answer.extensions)["network_stream"]
+    pool: Any = httpcore.ConnectionPool(network_backend=wire)
+    with pool, pool.stream("GET", "http://probe/") as answer:
+        connection = answer.extensions["network_stream"]
         body = answer.iter_stream()
         return [next(body), *(connection.read(_READ, timeout=1) for _ in range(2))] == [b"ab", b"cd", b"ef"]
 
