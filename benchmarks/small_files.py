@@ -25,7 +25,7 @@ WORKERS = (1, 4, 8, 16)
 def put_all(url: str, data: bytes, files: int, workers: int) -> float:
     with (
         tempfile.TemporaryDirectory() as folder,
-        AudioStore(SupabaseBackend(url, "key"), SQLiteCatalog(Path(folder))) as store,
+        AudioStore(SupabaseBackend(url, "key"), SQLiteCatalog(Path(folder, "catalog.db"))) as store,
         ThreadPoolExecutor(workers) as pool,
     ):
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import random
 import socket
 import threading
+import wave
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from audiostore import AudioStore
 from audiostore.backends.supabase import SupabaseBackend
+from audiostore.catalogs.sqlite import SQLiteCatalog
 from audiostore.errors import ChecksumMismatch, NotFound, Unavailable
 from audiostore.keys import Key
+from audiostore.streams import AHEAD
 from audiostore.testing.bench import differs_at
 from audiostore.transport import STRAIGHT
 from tests.supabase.project import BUCKET, KIB, QUICK, Served, served
@@ -159,6 +166,31 @@ def stalling(content: bytes) -> Generator[str]:
         finally:
             over.set()
             thread.join()
+
+
+def test_an_open_file_is_fetched_as_it_is_read(project: Served, backend: SupabaseBackend, tmp_path: Path) -> None:
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as written:
+        written.setparams((1, 2, 8000, 0, "NONE", ""))
+        written.writeframes(SOUND * 4)
+    with AudioStore(backend, SQLiteCatalog(tmp_path / "catalog.db")) as store:
+        file = store.put(sound.getvalue(), owner="alice", filename="take.wav")
+        project.fake.requests.clear()
+        with store.open(file) as opened, wave.open(opened) as read:
+            read.setpos(read.getnframes() - 10)
+            assert differs_at(read.readframes(10), SOUND[-20:]) is None
+        assert len(ranges(project)) == 2
+        assert sum(end - start for start, end in ranges(project)) <= 2 * AHEAD
+        project.fake.requests.clear()
+        with store.open(file) as opened:
+            got = iter(partial(opened.read, 100), b"")
+            assert differs_at(b"".join(got), sound.getvalue()) is None
+        assert len(ranges(project)) <= 8, "small reads must share their requests"
+
+
+def ranges(project: Served) -> list[tuple[int, int]]:
+    told = [each.headers["range"].removeprefix("bytes=").split("-") for each in project.fake.requests]
+    return [(int(first), int(last) + 1) for first, last in told]
 
 
 def test_a_row_without_bytes_is_unavailable_and_not_missing(project: Served, backend: SupabaseBackend) -> None:
