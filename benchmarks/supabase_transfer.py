@@ -1,94 +1,35 @@
-"""One large file up and down: SupabaseBackend, storage3 and curl, over the same loopback server, in the same run.
+"""One large file up and down: SupabaseBackend, storage3 and curl, over the same loopback wire, in the same run.
 
-    python benchmarks/supabase_transfer.py --size "500 MB" --rounds 3
+    python -m benchmarks.supabase_transfer --size="500 MB" --rounds=5
 
-The server takes bytes and forgets them, and gives zeros: what is measured is the client. Each measurement is a process
-of its own, which connects once before its clock starts; memory is the peak above what it had then. A caller's own file
-is hashed again while it is sent ("hashing"); one of the staging place is not. The aim: at most
-1.15 times curl's wall time, and 32 MiB.
+Each measurement is a process of its own, which connects once before its clock starts; memory is the peak above what it
+had then. "sockets" is the floor: two calls of the kernel, no HTTP. A caller's own file is hashed again while it is sent
+("hashing"); one of the staging place is not. The aim: at most 1.15 times curl's wall time, and 32 MiB.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
-import socketserver
-import statistics
+import socket
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
 from audiostore.backends.supabase import SupabaseBackend
 from audiostore.keys import Key
 from audiostore.models import Staged
 from audiostore.sizes import format_size, parse_size
+from benchmarks._wire import BLOCK, ROOT, peak, spread, wire, zeros
 
 KEY, BUCKET = "alice/book.wav", "audio-files"
-WAYS = ("curl", "backend", "backend, hashing", "backend, TUS", "storage3")
-
-
-class Sink(BaseHTTPRequestHandler):
-    """As much of the storage API as one upload and one download need."""
-
-    protocol_version = "HTTP/1.1"
-    wbufsize = 256 * 1024
-    disable_nagle_algorithm = True
-    size = 0
-    marks: dict[str, str] = {}  # noqa: RUF012 - one server, one object
-    received = 0
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-    def take(self) -> int:
-        left = length = int(self.headers.get("content-length") or 0)
-        buffer = memoryview(bytearray(256 * 1024))
-        while left and (count := self.rfile.readinto(buffer[: min(left, len(buffer))])):
-            left -= count
-        return length - left
-
-    def tell(self, status: int, content: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def do_POST(self) -> None:
-        taken = self.take()
-        Sink.received = taken
-        location = f"http://sink/storage/v1/upload/resumable/{'x' * 8}"
-        self.tell(201 if "Tus-Resumable" in self.headers else 200, b'{"Key": "k", "Id": "i"}', Location=location)
-
-    def do_PATCH(self) -> None:
-        Sink.received = int(self.headers["Upload-Offset"]) + self.take()
-        self.tell(204, Upload_Offset=str(Sink.received))
-
-    def do_GET(self) -> None:
-        if "/object/info/" in self.path:
-            told: dict[str, object] = {
-                "size": Sink.received,
-                "last_modified": datetime.now(UTC).isoformat(),
-                "metadata": {},
-            }
-            self.tell(200, json.dumps(told).encode())
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(Sink.size))
-        self.end_headers()
-        block, left = bytes(256 * 1024), Sink.size
-        while left:
-            count = min(left, len(block))
-            self.wfile.write(block[:count])
-            left -= count
+WAYS = {
+    "up": ("curl", "sockets", "backend", "backend, hashing", "backend, TUS", "storage3"),
+    "down": ("curl", "sockets", "backend", "storage3"),
+}
 
 
 def use_curl(url: str, file: Path, way: str) -> Callable[[], object]:
@@ -96,6 +37,26 @@ def use_curl(url: str, file: Path, way: str) -> Callable[[], object]:
     quiet = ["curl", "-s", "-S", "--fail", "--http1.1", "-H", "Expect:", "-o", "/dev/null"]
     up = [*quiet, "-X", "POST", "-T", str(file), address]
     return lambda: subprocess.run(up if way == "up" else [*quiet, address], check=True)
+
+
+def use_sockets(url: str, file: Path, way: str) -> Callable[[], object]:
+    size, place = file.stat().st_size, urlsplit(url)
+    verb, length = ("POST", size) if way == "up" else ("GET", 0)
+    head = f"{verb} /storage/v1/object/{BUCKET}/{KEY} HTTP/1.1\r\nHost: sink\r\nContent-Length: {length}\r\n\r\n"
+    connection = socket.create_connection((place.hostname or "", place.port or 0))
+
+    def act() -> None:
+        connection.sendall(head.encode())
+        if way == "up":
+            with file.open("rb") as opened:
+                connection.sendfile(opened)
+            connection.recv(BLOCK)
+            return
+        buffer, left = bytearray(BLOCK), size
+        while left > 0 and (count := connection.recv_into(buffer)):
+            left -= count
+
+    return act
 
 
 def use_backend(url: str, file: Path, way: str, tus_threshold: str, *, disposable: bool = True) -> Callable[[], object]:
@@ -137,6 +98,7 @@ def measure_here(who: str, way: str, url: str, file: Path) -> None:
     """Measure one transfer in this process, and print it."""
     act = {
         "curl": lambda: use_curl(url, file, way),
+        "sockets": lambda: use_sockets(url, file, way),
         "backend": lambda: use_backend(url, file, way, "1 TB"),
         "backend, hashing": lambda: use_backend(url, file, way, "1 TB", disposable=False),
         "backend, TUS": lambda: use_backend(url, file, way, "1 MB"),
@@ -147,15 +109,9 @@ def measure_here(who: str, way: str, url: str, file: Path) -> None:
     print(json.dumps({"seconds": time.perf_counter() - began, "bytes": peak() - before}))
 
 
-def peak() -> int:
-    # Not ru_maxrss, which a process inherits from a parent that was larger.
-    return int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) * 1024
-
-
 def measure(who: str, way: str, url: str, file: Path) -> dict[str, float]:
-    ran = subprocess.run(
-        [sys.executable, __file__, "--one", who, way, url, str(file)], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "benchmarks.supabase_transfer", "--one", who, way, url, str(file)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if ran.returncode:
         raise SystemExit(ran.stderr)
     told: dict[str, float] = json.loads(ran.stdout)
@@ -165,37 +121,28 @@ def measure(who: str, way: str, url: str, file: Path) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--size", default="500 MB")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         who, way, url, file = options.one
         measure_here(who, way, url, Path(file))
         return
-    Sink.size = Sink.received = parse_size(options.size)
-    socketserver.TCPServer.allow_reuse_address = True
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_address[1]}"
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "book.wav"
-        with file.open("wb") as made:
-            made.truncate(Sink.size)
-        print(f"{format_size(Sink.size)}, median of {options.rounds} rounds, interleaved\n")
-        print("| way | client | seconds | x curl | memory above idle |\n|---|---|---|---|---|")
-        for way in ("up", "down"):
-            report(way, [{who: measure(who, way, url, file) for who in WAYS} for _ in range(options.rounds)])
-    server.shutdown()
+    size = parse_size(options.size)
+    print(f"{format_size(size)}, {options.rounds} rounds, interleaved; least / median / most\n")
+    print("| way | client | seconds | x curl in the same round | memory above idle |\n|---|---|---|---|---|")
+    with zeros(size) as file, wire(file) as url:
+        for way, clients in WAYS.items():
+            rounds = [{who: measure(who, way, url, file) for who in clients} for _ in range(options.rounds)]
+            for who in clients:
+                report(way, who, rounds)
 
 
-def report(way: str, rounds: list[dict[str, dict[str, float]]]) -> None:
-    for who in WAYS:
-        if who in {"backend, hashing", "backend, TUS"} and way == "down":
-            continue
-        seconds = statistics.median(each[who]["seconds"] for each in rounds)
-        ratio = statistics.median(each[who]["seconds"] / each["curl"]["seconds"] for each in rounds)
-        memory = "" if who == "curl" else format_size(int(max(each[who]["bytes"] for each in rounds)))
-        print(f"| {way} | {who} | {seconds:.2f} | {ratio:.2f} | {memory} |")
+def report(way: str, who: str, rounds: list[dict[str, dict[str, float]]]) -> None:
+    seconds = spread([each[who]["seconds"] for each in rounds])
+    ratio = spread([each[who]["seconds"] / each["curl"]["seconds"] for each in rounds])
+    memory = "" if who == "curl" else format_size(int(max(each[who]["bytes"] for each in rounds)))
+    print(f"| {way} | {who} | {seconds} | {ratio} | {memory} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ CHUNK = 256 * 1024
 """Bytes per chunk. Below 64 KiB the calls cost more than the copying; above 1 MiB only memory grows."""
 
 
+AHEAD = 64 * 1024
+"""Bytes that ``SeekableFile`` asks for after a seek; reading on, it asks for twice as many each time."""
+
+
 class ByteStream(Iterator[bytes]):
     """An iterator of byte chunks, ``length`` bytes in all.
 
@@ -93,9 +97,10 @@ def read_range(file: io.BufferedIOBase | io.RawIOBase, start: int, end: int) -> 
 
 
 class SeekableFile(io.RawIOBase):
-    """A read-only, seekable file over ranged reads: forward reads share one stream, a seek opens another.
+    """A read-only, seekable file over ranged reads: forward reads share streams that grow, a seek opens a short one.
 
-    Wrap it in ``io.BufferedReader`` for small reads; ``AudioStore.open`` does.
+    So it never asks for much more than it has read in a row, and a few KiB here and there start no long downloads. Wrap
+    it in ``io.BufferedReader`` for small reads; ``AudioStore.open`` does.
     """
 
     def __init__(self, read: Callable[[int, int], ByteStream], size: int, name: str = "") -> None:
@@ -105,6 +110,8 @@ class SeekableFile(io.RawIOBase):
         self._size = size
         self._position = 0
         self._stream: ByteStream | None = None
+        self._ahead = AHEAD
+        self._until = 0
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
@@ -153,9 +160,13 @@ class SeekableFile(io.RawIOBase):
     def _next_chunk(self) -> bytes:
         """Read on. A stream that broke off is dropped: asked again, it would look like the end of the file."""
         if self._stream is None:
-            self._stream = self._read(self._position, self._size)
+            self._until = min(self._size, self._position + self._ahead)
+            self._stream = self._read(self._position, self._until)
         try:
             chunk = next((each for each in self._stream if each), b"")
+            if self._position + len(chunk) == self._until and not next(self._stream, b""):
+                self._stream = None  # at its end it let go of its connection, which may be used again
+                self._ahead *= 2
         except BaseException:
             self._drop()
             raise
@@ -169,7 +180,7 @@ class SeekableFile(io.RawIOBase):
             raise ValueError("I/O operation on closed file")
 
     def _drop(self) -> None:
-        self._rest = memoryview(b"")
+        self._rest, self._ahead = memoryview(b""), AHEAD
         stream, self._stream = getattr(self, "_stream", None), None
         if stream is not None:
             stream.close()

@@ -8,17 +8,18 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from audiostore import AudioStore
+from audiostore import AudioStore, FixedQuota
 from audiostore.backends.supabase import SupabaseBackend
 from audiostore.catalogs.sqlite import SQLiteCatalog
 from audiostore.errors import Unavailable
 
-CHUNK = 1024 * 1024
+CHUNK = 6 * 1024 * 1024
 
 
 def main(url: str, key: str, source: str, catalog: str, dies_at: str) -> None:
     backend = SupabaseBackend(url, key, chunk_size=CHUNK, tus_threshold=CHUNK)
-    store = AudioStore(backend, SQLiteCatalog(Path(catalog)), hold=timedelta(milliseconds=200))
+    held = timedelta(milliseconds=200)
+    store = AudioStore(backend, SQLiteCatalog(Path(catalog)), quota=FixedQuota(), hold=held)
 
     def progress(done: int, resume: str | None) -> None:
         if int(dies_at) and done >= int(dies_at):

@@ -46,8 +46,9 @@ def interrupted(project: Served, at: int) -> str:
     return saved[0]
 
 
-def test_a_killed_put_is_finished_by_another_process(project: Served, tmp_path: Path) -> None:
-    source, size = tmp_path / "book.wav", 24 * putter.CHUNK + 5
+@pytest.mark.slow
+def test_a_killed_put_of_200_mb_is_finished_by_another_process(project: Served, tmp_path: Path) -> None:
+    source, size = tmp_path / "book.wav", 200_000_005
     source.write_bytes(random.Random(1).randbytes(size))
     words = [project.url, project.fake.service_key, str(source), str(tmp_path / "catalog")]
 

@@ -40,12 +40,11 @@ class _Reading:
         self.length = self._end - start
 
     def chunks(self) -> Iterator[bytes]:
-        patience = self._server.transport.timeouts.patience(self.length)
+        patience, stuck_at = self._server.transport.timeouts.patience(self.length), self._position
         while True:
             try:
                 for chunk in self._stream.chunks():
                     self._position += len(chunk)
-                    patience = self._server.transport.timeouts.patience(self._end - self._position)
                     if self._position > self._end:
                         raise ChecksumMismatch(self._key, expected=f"{self.length} bytes", actual="more")
                     yield chunk
@@ -56,6 +55,12 @@ class _Reading:
                 error.retryable = True  # a read changes nothing
                 broken = error
             self._stream.close()
+            if self._position > stuck_at:
+                # Bytes arrived since, and the caller's time with them is not the server's.
+                patience, stuck_at = (
+                    self._server.transport.timeouts.patience(self._end - self._position),
+                    self._position,
+                )
             patience.pause(broken)
             self._go_on(patience)
 
