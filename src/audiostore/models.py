@@ -296,9 +296,23 @@ class SignedUrl(str):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResumableGrant:
+    """What a TUS 1.0.0 client needs to send a granted upload in parts: in tus-js-client, ``endpoint``, ``headers``
+    (with every request), ``metadata`` and ``chunkSize`` (bytes).
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(hash=False, repr=False)
+    metadata: Mapping[str, str] = field(hash=False)
+    chunk_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UploadGrant:
     """Leave to upload one file straight to where it will live: send *method* to *url* with *headers* and the bytes,
     before ``expires_at``; then call ``finish_upload`` with this grant or with ``reservation``.
+
+    ``resumable``, where the backend has it, is another way to send the same bytes: one that goes on after a break.
     """
 
     url: str
@@ -306,6 +320,7 @@ class UploadGrant:
     headers: Mapping[str, str] = field(hash=False)
     expires_at: datetime
     reservation: str
+    resumable: ResumableGrant | None = None
 
 
 ReservationState: TypeAlias = Literal["pending", "committed", "released", "expired"]
