@@ -236,14 +236,7 @@ class Usage:
         return 100.0 if self.quota == 0 else round(100 * (self.used + self.reserved) / self.quota, 1)
 
     def as_dict(self) -> dict[str, Any]:
-        return {
-            "used": self.used,
-            "reserved": self.reserved,
-            "quota": self.quota,
-            "available": self.available,
-            "files": self.files,
-            "percent": self.percent,
-        }
+        return {name: getattr(self, name) for name in ("used", "reserved", "quota", "available", "files", "percent")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,9 +290,7 @@ class SignedUrl(str):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumableGrant:
-    """What a TUS 1.0.0 client needs to send a granted upload in parts: in tus-js-client, ``endpoint``, ``headers``
-    (with every request), ``metadata`` and ``chunkSize`` (bytes).
-    """
+    """What a TUS 1.0.0 client needs; in tus-js-client: ``endpoint``, ``headers``, ``metadata``, ``chunkSize``."""
 
     url: str
     headers: Mapping[str, str] = field(hash=False, repr=False)

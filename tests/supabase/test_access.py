@@ -101,9 +101,11 @@ def test_a_token_that_ends_in_the_middle_of_an_upload_is_told_as_expired(project
         if done == 64 * KIB:
             project.fake.now = project.fake.now + timedelta(hours=1)
 
-    with project.backend(key=project.fake.anon_key, token=token) as alice:
-        with pytest.raises(PermissionDenied, match="expired"):
-            alice.write(OWN, project.stage(bytes(300 * KIB)), progress=progress)
+    with (
+        project.backend(key=project.fake.anon_key, token=token) as alice,
+        pytest.raises(PermissionDenied, match="expired"),
+    ):
+        alice.write(OWN, project.stage(bytes(300 * KIB)), progress=progress)
     assert project.keys() == []
 
 
