@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from audiostore.testing.supabase import FakeSupabase, buckets, refusals, wire
+from audiostore.testing.supabase import FakeSupabase, buckets, refusals, tus, wire
 from tests.fake.normalising import EXCEPTIONS
 from tests.fake.replay import CHAPTERS, WIRE, Pair, replay
 
@@ -77,6 +77,15 @@ def other_refusal(http: int = 400, **changes: str) -> Any:
     return refuse
 
 
+def told_as(refuse: Any, **changes: Any) -> Any:
+    def refuse_so(*arguments: Any) -> refusals.Refusal:
+        refused = refuse(*arguments)
+        vars(refused).update(changes)
+        return refused
+
+    return refuse_so
+
+
 MUTANTS: dict[str, tuple[Any, str, Any]] = {
     "another status on the wire": (refusals, "no_such_bucket", other_refusal(http=404)),
     "another status in the body": (refusals, "no_such_bucket", other_refusal(status="400")),
@@ -87,6 +96,48 @@ MUTANTS: dict[str, tuple[Any, str, Any]] = {
     "no row-level security for buckets": (refusals, "row_refused", refusals.access_denied),
     "limits that are not checked": (buckets, "GLOBAL_LIMIT", 10**12),
 }
+
+
+LATER_MUTANTS: dict[str, tuple[str, Any, str, Any]] = {
+    "a duplicate under its true status": ("t02", refusals, "duplicate", told_as(refusals.duplicate, http=409)),
+    "a key refused in other words": ("t03", refusals, "invalid_key", told_as(refusals.invalid_key, message="Bad key")),
+    "a range refused as nearly all is": ("t04", refusals, "invalid_range", told_as(refusals.invalid_range, http=400)),
+    "a bad cursor as a bad request": (
+        "t05",
+        refusals,
+        "invalid_cursor",
+        told_as(refusals.invalid_cursor, code="InvalidRequest"),
+    ),
+    "a missing object under its true status": ("t06", refusals, "no_such_key", told_as(refusals.no_such_key, http=404)),
+    "a link that ends as a token does": (
+        "t07",
+        refusals,
+        "invalid_token",
+        told_as(refusals.invalid_token, status="403"),
+    ),
+    "an upload refused in JSON": ("t08", refusals, "TusHeadersRefused", refusals.Refusal),
+    "an upload that none may see from a page": ("t08", tus, "_ALWAYS", {"tus-resumable": "1.0.0"}),
+}
+
+
+@pytest.mark.parametrize("mutant", LATER_MUTANTS)
+def test_a_later_chapter_finds_wrong_answers_too(mutant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chapter, *patch = LATER_MUTANTS[mutant]
+    monkeypatch.setattr(*patch)
+    # The chapters build on one another's objects.
+    chapters = [each for each in CHAPTERS if each <= chapter]
+    pairs = replay(FakeSupabase(), chapters, tmp_path)
+    assert [pair.name for pair in pairs if pair.differences and pair.name not in EXCEPTIONS]
+
+
+def test_a_server_that_loses_an_answer_is_found_out(tmp_path: Path) -> None:
+    fake = FakeSupabase()
+    fake.fail_next("POST /bucket", lose_response=True)
+    try:
+        pairs = replay(fake, ["t01"], tmp_path)
+    except AssertionError:
+        return  # the recording client could not go on
+    assert [pair.name for pair in pairs if pair.differences]
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)

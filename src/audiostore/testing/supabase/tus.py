@@ -264,8 +264,11 @@ class _taken:  # noqa: N801
 
     def __init__(self, project: Project, upload: TusUpload) -> None:
         self._upload = upload
+        self._patience = project.takeover.total_seconds()
 
     def __enter__(self) -> None:
+        if self._upload.lock.acquire(timeout=self._patience):
+            return
         while not self._upload.lock.acquire(timeout=0.01):
             interrupt = self._upload.interrupt
             if interrupt is not None:
