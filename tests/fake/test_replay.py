@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def other_refusal(http: int = 400, **changes: str) -> Any:
     return refuse
 
 
-def told_as(refuse: Any, **changes: Any) -> Any:
+def told_as(refuse: Callable[..., refusals.Refusal], **changes: Any) -> Callable[..., refusals.Refusal]:
     def refuse_so(*arguments: Any) -> refusals.Refusal:
         refused = refuse(*arguments)
         vars(refused).update(changes)

@@ -132,8 +132,12 @@ def test_what_someone_else_has_in_staging_stays_and_stops_no_sweep(
 def test_a_sweep_asks_the_catalog_for_nothing_needless(store: AudioStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.backend.copy(store.put(b"take", owner="alice").key, Key("stray/orphan.bin"))
     store.catalog.discard(store.backend.name, [Key("stray/orphan.bin")], timedelta(0))
-    asked: list[str] = []
-    monkeypatch.setattr(store.catalog, "postpone", lambda *_: asked.append("postpone"))
+    asked: list[object] = []
+
+    def postpone(removals: list[str], delay: timedelta) -> None:
+        asked.append(removals)
+
+    monkeypatch.setattr(store.catalog, "postpone", postpone)
     assert store.sweep().erased == 1
     assert asked == []
 

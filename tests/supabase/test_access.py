@@ -122,7 +122,8 @@ def test_there_is_and_there_is_not_and_nobody_can_tell(project: Served, backend:
         pytest.raises(ConfigurationError, match="none"),
     ):
         misled.exists(OWN)
-    for broken in ({"status": 500}, {"malformed": True}, {"lose_response": True}):
+    faults: tuple[dict[str, Any], ...] = ({"status": 500}, {"malformed": True}, {"lose_response": True})
+    for broken in faults:
         project.fake.fail_next("*", times=99, **broken)
         with pytest.raises(Unavailable):
             backend.exists(OWN)
