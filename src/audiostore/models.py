@@ -236,14 +236,7 @@ class Usage:
         return 100.0 if self.quota == 0 else round(100 * (self.used + self.reserved) / self.quota, 1)
 
     def as_dict(self) -> dict[str, Any]:
-        return {
-            "used": self.used,
-            "reserved": self.reserved,
-            "quota": self.quota,
-            "available": self.available,
-            "files": self.files,
-            "percent": self.percent,
-        }
+        return {name: getattr(self, name) for name in ("used", "reserved", "quota", "available", "files", "percent")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,9 +289,21 @@ class SignedUrl(str):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResumableGrant:
+    """What a TUS 1.0.0 client needs; in tus-js-client: ``endpoint``, ``headers``, ``metadata``, ``chunkSize``."""
+
+    url: str
+    headers: Mapping[str, str] = field(hash=False, repr=False)
+    metadata: Mapping[str, str] = field(hash=False)
+    chunk_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UploadGrant:
     """Leave to upload one file straight to where it will live: send *method* to *url* with *headers* and the bytes,
     before ``expires_at``; then call ``finish_upload`` with this grant or with ``reservation``.
+
+    ``resumable``, where the backend has it, is another way to send the same bytes: one that goes on after a break.
     """
 
     url: str
@@ -306,6 +311,7 @@ class UploadGrant:
     headers: Mapping[str, str] = field(hash=False)
     expires_at: datetime
     reservation: str
+    resumable: ResumableGrant | None = None
 
 
 ReservationState: TypeAlias = Literal["pending", "committed", "released", "expired"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ MAX_NAME: Final = 255
 """The longest download name, in bytes of UTF-8: what a file system can hold."""
 MIN_SECRET: Final = 16
 """The shortest secret, in bytes."""
+
+HARMFUL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control codes, line breaks, marks that make "exe.3pm" read as "mp3.exe", and halves of characters."""
 
 _VERSION: Final = "v1"
 _METHODS: Final[tuple[LinkMethod, ...]] = ("GET", "PUT")
@@ -173,6 +177,15 @@ class LinkSigner:
         if self._clock() >= link.expires_at.timestamp():
             raise LinkExpired(link.expires_at.timestamp())
         return link
+
+
+def harmless(name: str) -> str:
+    """Put ``_`` in place of all that is harmful in the name of a file, path separators included.
+
+    >>> harmless("../etc/passwd"), harmless("mp3.\u202eexe")
+    ('.._etc_passwd', 'mp3._exe')
+    """
+    return re.sub(r"[/\\]", "_", HARMFUL.sub("_", name))
 
 
 def shorten(name: str, limit: int = MAX_NAME) -> str:

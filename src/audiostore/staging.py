@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Callable, Generator
@@ -24,6 +25,7 @@ from audiostore.models import Staged
 from audiostore.sources import BLOCK, Opened, Source, base_name, opened
 
 _T = TypeVar("_T")
+_log = logging.getLogger("audiostore")
 
 _FLUSH = 8 * BLOCK
 """Bytes after which the kernel is asked to begin writing to the disk, so that the last fsync finds little to do."""
@@ -140,29 +142,32 @@ def staging_area(place: Path | None) -> Generator[StagingArea]:
 
 
 def sweep_staging(place: Path | None, older_than: timedelta) -> int:
-    """Remove folders that dead processes left; how many. One that is locked is alive, however old."""
+    """Remove folders that dead processes left; how many. One that is locked is alive, however old.
+
+    Raises PermissionDenied if *place* can't be read; what can't be opened in it belongs to someone else, and stays.
+    """
     place = place or _temp_place()
     if not place.is_dir():
         return 0
-    removed = 0
-    for folder in place.iterdir():
-        try:
-            old = time.time() - folder.stat().st_mtime >= older_than.total_seconds()
-            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if old else None
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # its owner finished meanwhile, or it is not ours
-        if lock is None:
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
+    return sum(_swept(folder, older_than) for folder in _os(lambda: list(place.iterdir()), what=place))
+
+
+def _swept(folder: Path, older_than: timedelta) -> bool:
+    try:
+        if time.time() - folder.stat().st_mtime < older_than.total_seconds():
+            return False
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return False  # its owner finished meanwhile, or it is not ours
+    except OSError as error:
+        _log.warning("left in staging, since it can't be opened: %s (%s)", folder.name, error.strerror)
+        return False
+    try:
+        if alone := _locked(lock):
             _remove(folder)
-            removed += 1
-        finally:
-            os.close(lock)
-    return removed
+        return alone
+    finally:
+        os.close(lock)
 
 
 def _temp_place() -> Path:
@@ -194,12 +199,19 @@ def _locked_folder(place: Path) -> tuple[Path, int]:
         _os(os.mkdir, folder, 0o700, what=place)
         try:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (FileNotFoundError, BlockingIOError):
+        except FileNotFoundError:
             continue  # a sweep with a zero age took it between the two calls
-        if folder.exists():
+        if _locked(lock) and folder.exists():
             return folder, lock
         os.close(lock)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _link(source: Path, path: Path) -> bool:

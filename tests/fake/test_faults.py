@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -102,7 +104,9 @@ def test_requests_meets_the_same_faults(fake: FakeSupabase) -> None:
     faults: tuple[dict[str, Any], ...] = ({"lose_response": True}, {"cut_response_after": 3}, {"cut_request_after": 3})
     for fault in faults:
         fake.fail_next("POST *", **fault)
-        with pytest.raises(requests.exceptions.ConnectionError):
+        # What requests calls an answer that breaks off, and everything else.
+        broken = "ChunkedEncodingError" if "cut_response_after" in fault else "ConnectionError"
+        with pytest.raises(getattr(requests.exceptions, broken)):
             requests.post(url, data=CONTENT, headers=headers, timeout=5)
         fake.reset()
         fake.create_bucket("takes")
@@ -113,3 +117,56 @@ def test_requests_meets_the_same_faults(fake: FakeSupabase) -> None:
 def test_a_fault_must_be_named(fake: FakeSupabase) -> None:
     with pytest.raises(ValueError, match="name what is to go wrong"):
         fake.fail_next("GET *")
+
+
+def test_requests_gets_an_answer_as_it_takes_it(fake: FakeSupabase) -> None:
+    url, headers = f"{fake.url}/storage/v1/object/takes/a.mp3", {"authorization": fake.service_key}
+    requests.post(url, data=CONTENT * 100, headers=headers, timeout=5)
+    fake.fail_next("GET *", cut_response_after=500_000)
+    received: list[bytes] = []
+    with requests.get(url, headers=headers, timeout=5, stream=True) as answer:
+        assert answer.status_code == 200
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            received.extend(answer.iter_content(10_000))
+    assert 400_000 < sum(len(piece) for piece in received) <= 500_000
+
+
+def test_a_page_can_read_what_went_wrong(http: httpx.Client, fake: FakeSupabase) -> None:
+    faults: tuple[dict[str, Any], ...] = ({"status": 503}, {"retry_after": timedelta(1)}, {"malformed": True})
+    for fault in faults:
+        fake.fail_next(**fault)
+        assert put(http).headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("takeover", [timedelta(0), timedelta(milliseconds=300)])
+def test_who_asks_for_an_upload_takes_it_over_from_who_is_sending(fake: FakeSupabase, takeover: timedelta) -> None:
+    fake.takeover = takeover
+    packed = [base64.b64encode(each).decode() for each in (b"takes", b"a.mp3")]
+    spoken = {"authorization": fake.service_key, "tus-resumable": "1.0.0"}
+    described = {"upload-metadata": f"bucketName {packed[0]},objectName {packed[1]}", "upload-length": "1000"}
+    part = {"upload-offset": "0", "content-type": "application/offset+octet-stream", "content-length": "1000"}
+    half_way, asked = threading.Event(), threading.Event()
+
+    def slowly() -> Iterator[bytes]:
+        yield bytes(400)
+        half_way.set()
+        asked.wait(10)
+        yield bytes(600)
+
+    with fake.serve() as server, httpx.Client(base_url=f"{server.url}/storage/v1", headers=spoken) as http:
+        upload = http.post("/upload/resumable", headers=described).headers["location"]
+        sender = threading.Thread(target=lambda: _ignore(http, upload, slowly(), part))
+        sender.start()
+        assert half_way.wait(10)
+        began = time.monotonic()
+        seen = http.head(upload)
+        assert time.monotonic() - began >= takeover.total_seconds()
+        assert seen.headers["upload-offset"] == "400"
+        asked.set()
+        sender.join(10)
+    assert fake.keys("takes") == []
+
+
+def _ignore(http: httpx.Client, url: str, content: Iterator[bytes], headers: dict[str, str]) -> None:
+    with contextlib.suppress(httpx.TransportError):  # its connection was ended, which is the point
+        http.patch(url, content=content, headers=headers)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -103,6 +106,53 @@ def test_what_a_dead_process_left_in_staging_goes_and_a_live_put_stays(tmp_path:
         assert not dead.exists()
     assert list(place.iterdir()) == []
     assert sweep_staging(tmp_path / "nowhere", timedelta(0)) == 0
+
+
+def test_a_folder_that_a_sweep_took_first_leaves_no_handle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, taken = fcntl.flock, [True, True, False]
+
+    def flock(handle: int, how: int) -> None:
+        if taken.pop(0):
+            raise BlockingIOError
+        lock(handle, how)
+
+    before = len(list(Path("/dev/fd").iterdir()))
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with staging_area(tmp_path) as area:
+        assert area.folder.is_dir()
+    assert taken == []
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+def test_what_someone_else_has_in_staging_stays_and_stops_no_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a", "foreign", "z"):
+        (tmp_path / name).mkdir()
+    opening = os.open
+
+    def refuse(path: Path, *arguments: int) -> int:  # root, who may run the tests, would be refused nothing
+        if Path(path).name == "foreign":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opening(path, *arguments)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert sweep_staging(tmp_path, timedelta(0)) == 2
+    assert [each.name for each in tmp_path.iterdir()] == ["foreign"]
+    assert "foreign" in caplog.text
+
+
+def test_a_sweep_asks_the_catalog_for_nothing_needless(store: AudioStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.backend.copy(store.put(b"take", owner="alice").key, Key("stray/orphan.bin"))
+    store.catalog.discard(store.backend.name, [Key("stray/orphan.bin")], timedelta(0))
+    asked: list[object] = []
+
+    def postpone(removals: list[str], delay: timedelta) -> None:
+        asked.append(removals)
+
+    monkeypatch.setattr(store.catalog, "postpone", postpone)
+    assert store.sweep().erased == 1
+    assert asked == []
 
 
 def test_events_tell_what_happened_how_long_and_to_whom(store: AudioStore) -> None:

@@ -35,6 +35,7 @@ class Served:
     url: str
     folder: Path
     timeouts: Timeouts = QUICK
+    resume: str | None = None
 
     def backend(self, **options: Any) -> SupabaseBackend:
         given: dict[str, Any] = {

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ import pytest
 from audiostore.backends.supabase import SupabaseBackend
 from audiostore.errors import AudioStoreError, NotFound, Unavailable
 from audiostore.protocols import Backend
-from tests.supabase.operations import ACTS, BEFORE, HERE, NEW, THERE, Act, State
+from tests.supabase.operations import ACTS, BEFORE, HERE, NEW, THERE, WITHOUT_REQUESTS, Act, State
 from tests.supabase.project import BUCKET, QUICK, Served
 
 HASTY = replace(
@@ -58,14 +59,34 @@ def hasty(project: Served) -> Iterator[SupabaseBackend]:
         yield backend
 
 
+def begin(project: Served, backend: SupabaseBackend, act: Act) -> None:
+    for key, data in BEFORE.items():
+        backend.write(HERE if key == HERE else THERE, project.stage(data))
+    act.prepare(project)
+    assert state(project) == BEFORE
+    project.fake.requests.clear()
+
+
 def state(project: Served) -> State:
     there = project.keys()
     return {key: project.fake.read(BUCKET, key) for key in there}
 
 
-def test_the_matrix_has_every_method_of_the_protocol() -> None:
-    methods = {name for name, value in vars(Backend).items() if inspect.isfunction(value) and not name.startswith("_")}
-    assert methods - {act.method for act in ACTS.values()} == {"close"}  # which asks the server nothing
+@pytest.mark.parametrize("part", [Backend, SupabaseBackend])
+def test_the_matrix_has_every_method(part: type) -> None:
+    methods = {name for name, value in vars(part).items() if inspect.isfunction(value) and not name.startswith("_")}
+    assert methods - {act.method for act in ACTS.values()} == WITHOUT_REQUESTS
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_the_matrix_has_every_route_that_a_method_takes(project: Served, hasty: SupabaseBackend, name: str) -> None:
+    act = ACTS[name]
+    begin(project, hasty, act)
+    act.run(project, hasty)
+    taken = {(each.method, each.path) for each in project.fake.requests}
+    cells = [route.split(" ") for route in act.routes]
+    assert [each for each in taken if not any(each[0] == how and fnmatch(each[1], path) for how, path in cells)] == []
+    assert [route for route in act.routes if not any(fnmatch(f"{how} {path}", route) for how, path in taken)] == []
 
 
 @pytest.mark.parametrize(("name", "route", "fault"), CELLS)
@@ -73,8 +94,7 @@ def test_it_is_done_or_refused_or_unknown(
     project: Served, hasty: SupabaseBackend, name: str, route: str, fault: str
 ) -> None:
     act = ACTS[name]
-    for key, data in BEFORE.items():
-        hasty.write(HERE if key == HERE else THERE, project.stage(data))
+    begin(project, hasty, act)
     project.fake.fail_next(route, **FAULTS[fault])
     began, error = time.monotonic(), None
     try:

@@ -107,6 +107,19 @@ def test_the_environment_makes_a_store_on_supabase(project: Served, tmp_path: Pa
     assert project.keys() == []
 
 
+def test_links_to_a_chapter_are_all_there_or_the_missing_one_is_named(project: Served, tmp_path: Path) -> None:
+    with AudioStore.from_env(environment(project, tmp_path, "supabase")) as store:
+        files = [store.put(b"x", owner="alice") for _ in range(3)]
+        with closing(project.backend()) as behind:
+            behind.delete([files[1].key])  # behind the store's back
+        with pytest.raises(NotFound, match=files[1].key):
+            store.urls(files)
+        store.delete(files[1])
+        with pytest.raises(NotFound, match=files[1].id):
+            store.urls(files)
+        assert len(store.urls(list(store.list(owner="alice")))) == 2
+
+
 def test_without_a_secret_only_local_links_are_refused(project: Served, tmp_path: Path) -> None:
     env = environment(project, tmp_path, "local")
     with AudioStore.from_env(env) as store:

@@ -58,8 +58,9 @@ def test_a_token_that_is_not_taken_is_denied_and_not_a_missing_bucket(
     backend.write(KEY, project.stage(b"take"))
     good = project.fake.user_token("alice", expires_in=timedelta(hours=-1 if token == "expired" else 1))
     bad = {"expired": good, "forged": good[:-6] + "AAAAAA", "garbled": "garbled"}[token]
-    with closing(project.backend(token=bad)) as denied, pytest.raises(PermissionDenied):
+    with closing(project.backend(token=bad)) as denied, pytest.raises(PermissionDenied) as refused:
         acts(project)[name](denied)
+    assert ("expired" in str(refused.value)) == (token == "expired")
     assert project.bytes_of(KEY) == b"take"
 
 

@@ -15,14 +15,12 @@ from typing import Any
 import click
 
 from audiostore.models import AudioFile, Usage
-from audiostore.signing import shorten
+from audiostore.signing import HARMFUL, harmless, shorten
 from audiostore.sizes import format_size
 
 LONG = 16 * 1024 * 1024
 """A transfer of so many bytes gets a progress bar."""
 
-# Control codes, line breaks, marks that turn the reading direction round, and halves of characters.
-_HOSTILE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _ROWS = 200
 
 
@@ -32,7 +30,7 @@ def shown(text: object) -> str:
     >>> print(shown("take\n\x1b[2J.wav"))
     take\n\x1b[2J.wav
     """
-    return _HOSTILE.sub(lambda match: match[0].encode("unicode_escape").decode(), str(text))
+    return HARMFUL.sub(lambda match: match[0].encode("unicode_escape").decode(), str(text))
 
 
 def as_file_name(filename: str) -> str:
@@ -41,8 +39,7 @@ def as_file_name(filename: str) -> str:
     >>> as_file_name("../../etc/passwd"), as_file_name(".bashrc"), as_file_name("Kapitel 1.mp3")
     ('_._.._etc_passwd', '_bashrc', 'Kapitel 1.mp3')
     """
-    name = re.sub(r"[/\\]", "_", _HOSTILE.sub("_", filename))
-    return shorten(re.sub(r"^[.\-~ ]", "_", name)) or "audio"
+    return shorten(re.sub(r"^[.\-~ ]", "_", harmless(filename))) or "audio"
 
 
 def show(value: object, *, as_json: bool, text: str | Iterable[str]) -> None:

@@ -13,15 +13,13 @@ from audiostore.errors import ChecksumMismatch, NotFound
 from audiostore.models import AudioFile
 from audiostore.serving.conditions import Validators, byte_range
 from audiostore.serving.replies import Reply, refusal, reply
-from audiostore.signing import Link, shorten
+from audiostore.signing import Link, harmless, shorten
 from audiostore.store import AudioStore
 from audiostore.streams import ByteStream
 
 # Chrome's recorder says video/webm even without a picture; none of these can hold a script.
 _HARMLESS: Final = frozenset({"video/webm", "video/mp4", "video/ogg", "video/x-matroska"})
 _UNKNOWN: Final = "application/octet-stream"
-# Control codes, path separators, and marks that make "exe.3pm" read as "mp3.exe" or break a line.
-_NEVER_IN_A_NAME: Final = re.compile("[\x00-\x1f\x7f-\x9f/\\\\\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _NOT_IN_A_QUOTED_NAME: Final = re.compile(r'[^ -~]|["%]')
 
 
@@ -97,7 +95,7 @@ def disposition(kind: str, filename: str) -> str:
     >>> print(disposition("inline", "Capítulo 1.mp3"))
     inline; filename="Cap_tulo 1.mp3"; filename*=UTF-8''Cap%C3%ADtulo%201.mp3
     """
-    name = shorten(_NEVER_IN_A_NAME.sub("_", filename)) or "audio"
+    name = shorten(harmless(filename)) or "audio"
     plain = _NOT_IN_A_QUOTED_NAME.sub("_", name)
     fallback = f'{kind}; filename="{plain}"'
     return fallback if plain == name else f"{fallback}; filename*=UTF-8''{quote(name, safe='!#$&+-.^_`|~')}"

@@ -173,7 +173,11 @@ class Reading(StoreParts):
         expires: timedelta = HOUR,
         download_as: str | None = None,
     ) -> Sequence[SignedUrl]:
-        """Sign a whole chapter at once, in the order of *files*; one request where the backend is far away."""
+        """Sign a whole chapter at once, in the order of *files*; one request where the backend is far away.
+
+        Raises NotFound, which names the first one, if any of them is not there (any more): no list with holes, whose
+        links would belong to other files than the caller thinks. ``list`` afresh, then, or sign the rest one by one.
+        """
         if expires <= timedelta(0):
             raise ValueError("expires must be in the future")
         records = self._resolve_all(files, owner)

@@ -43,7 +43,8 @@ class Upkeep(StoreParts):
             erased = postponed = 0
             while batch := self.catalog.claim(PAGE, self.ttl):
                 left = self._erase(batch)
-                self.catalog.postpone([each.id for each in left], self.ttl)
+                if left:
+                    self.catalog.postpone([each.id for each in left], self.ttl)
                 erased, postponed = erased + len(batch) - len(left), postponed + len(left)
             places = {self._staging_of(each) for each in self.backends.values()}
             staging = sum(sweep_staging(place, self.ttl) for place in places)

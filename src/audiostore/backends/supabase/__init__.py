@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
 
 from audiostore.backends.supabase.access import with_client, with_key
 from audiostore.backends.supabase.bucket import AUDIO_TYPES, BucketReport, ensure
@@ -14,12 +17,12 @@ from audiostore.backends.supabase.listing import list_objects
 from audiostore.backends.supabase.reading import read_object
 from audiostore.backends.supabase.sending import CHUNK_SIZE, Sending
 from audiostore.backends.supabase.server import Server
-from audiostore.errors import ConfigurationError
+from audiostore.errors import ConfigurationError, NotFound
 from audiostore.keys import Key
 from audiostore.models import ObjectStat, SignedUrl, Staged, UploadGrant, parse_text
 from audiostore.protocols import Capabilities, Progress
 from audiostore.sizes import Size, parse_size
-from audiostore.streams import ByteStream
+from audiostore.streams import CHUNK, ByteStream, SeekableFile
 from audiostore.transport import Timeouts, Transport
 
 CACHE_CONTROL = "max-age=31536000, immutable"
@@ -37,15 +40,21 @@ class SupabaseBackend:
         url: the project, ``https://….supabase.co``.
         key: the service key; or the public key, together with *token*.
         bucket: a private bucket; ``ensure_bucket`` makes it.
-        client: a ``supabase.Client`` instead of *url* and *key*; its headers are read at each call.
-        token: a user's JWT, to act as that user: row level security decides then.
-        cache_control: what the server tells browsers about an object.
+        client: a ``supabase.Client`` or ``AsyncClient`` instead of *url* and *key*. Its address and headers are read
+            at each call, so whoever is signed in there by then acts; it is neither called nor closed.
+        token: a user's JWT, to act as that user: row level security decides then. What the user may not see is
+            ``NotFound``, what they may not do is ``PermissionDenied``, and so is a token that has expired.
+        cache_control: what the server tells browsers about an object. For uploads in chunks it takes the
+            ``max-age`` alone, so those come without ``immutable``.
         tus_threshold: files up to this size are sent in one request; above it in chunks that survive a restart.
         chunk_size: of those chunks. The hosted service asks for exactly 6 MB.
         timeouts: see ``Timeouts``.
 
     The server's "create only" is not atomic: of two writers of one key that overlap, both may hear that they won. The
     keys of a store are unique, so that does not happen there.
+
+    One backend serves a whole process: it is safe across threads and after ``fork``, and a context manager. Without a
+    store around it, ``exists``, ``open``, ``delete_prefix`` and, for links, ``sign`` are here.
 
     Raises:
         ConfigurationError: both or neither of *client* and *url*, or one that is malformed.
@@ -69,7 +78,7 @@ class SupabaseBackend:
         if (client is None) == (url is None and key is None):
             raise ConfigurationError("SupabaseBackend takes client=, or url= and key=")
         if client is not None:
-            accessing = with_client(client)
+            accessing = with_client(client, token)
         elif url is None or key is None:
             raise ConfigurationError("SupabaseBackend takes url= and key= together")
         else:
@@ -127,7 +136,46 @@ class SupabaseBackend:
     def sign_upload(
         self, key: Key, *, size: int, content_type: str, expires: timedelta, reservation: str
     ) -> UploadGrant:
-        return self._links.sign_upload(key, content_type, expires, reservation, self._sending.cache_control)
+        return self._links.sign_upload(
+            key,
+            content_type,
+            expires,
+            reservation,
+            cache_control=self._sending.cache_control,
+            chunk_size=self._sending.chunk_size,
+        )
+
+    def exists(self, key: Key) -> bool:
+        """Tell whether there is such an object. ``False`` only if the server says so, and of the object.
+
+        Raises:
+            PermissionDenied: it does not take our token. ConfigurationError: there is no bucket to look in.
+            Unavailable: it can't be known now.
+
+        """
+        try:
+            self.stat(key)
+        except NotFound:
+            return False
+        return True
+
+    def open(self, key: Key) -> io.BufferedReader:
+        """Open for reading, seekable, with bounded read-ahead. Raises NotFound here, not at the first read."""
+        size = self.stat(key).size
+        return io.BufferedReader(SeekableFile(partial(self.read, key), size, name=key), CHUNK)
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Remove every object below a folder (``"alice/p1"``), and tell how many went.
+
+        Objects that come meanwhile may stay. What row level security hides from us, or keeps us from deleting, stays
+        and is not counted. Doing it again finishes what broke off.
+
+        Raises:
+            InvalidKey: no folder, or the whole bucket, which nobody means. Unavailable: some of it may be gone.
+
+        """
+        folder = Key(prefix)
+        return self._changes.delete_all(each.key for each in self.list(folder))
 
     def ensure_bucket(
         self,
@@ -168,3 +216,11 @@ class SupabaseBackend:
 
     def close(self) -> None:
         self._server.transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -50,18 +50,21 @@ def with_key(url: str, key: str, token: str | None) -> Accessing:
     return lambda: access
 
 
-def with_client(client: Any) -> Accessing:
-    """Ask a ``supabase.Client`` (or ``AsyncClient``) at each call: signing in and refreshing change its headers."""
+def with_client(client: Any, token: str | None = None) -> Accessing:
+    """Ask a ``supabase.Client`` (or ``AsyncClient``) at each call: signing in and refreshing change its headers.
+
+    A *token* acts instead of whoever is signed in there.
+    """
     try:
-        _of(client)
+        _of(client, token)
     except (AttributeError, KeyError, TypeError):
         raise ConfigurationError(f"client= takes a supabase.Client, not {type(client).__name__}") from None
-    return lambda: _of(client)
+    return lambda: _of(client, token)
 
 
-def _of(client: Any) -> Access:
+def _of(client: Any, token: str | None) -> Access:
     headers = {str(name).lower(): str(value) for name, value in client.options.headers.items()}
-    bearer = headers["authorization"].removeprefix("Bearer ")
+    bearer = token or headers["authorization"].removeprefix("Bearer ")
     return Access(_storage(str(client.storage_url)), _checked("key", headers["apikey"]), _checked("token", bearer))
 
 

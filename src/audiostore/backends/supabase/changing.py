@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from audiostore.backends.supabase.server import Server, rows, stat_of
 from audiostore.errors import AlreadyExists, AudioStoreError, NotFound, Unavailable
@@ -33,6 +34,13 @@ class Changes:
                     raise
                 raise Unavailable(f"{len(removed)} objects are removed, not the rest", retryable=True) from error
         return frozenset(removed)
+
+    def delete_all(self, keys: Iterable[Key]) -> int:
+        """Delete as the keys come, a batch at a time, and count what went."""
+        removed, rest = 0, iter(keys)
+        while batch := list(islice(rest, BATCH)):
+            removed += len(self.delete(batch))
+        return removed
 
     def copy(self, source: Key, target: Key) -> ObjectStat:
         patience = self._server.transport.timeouts.patience()

@@ -9,9 +9,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from audiostore.backends.supabase.access import claims
 from audiostore.backends.supabase.server import Server, fields, rows
+from audiostore.backends.supabase.tus import ROUTE, upload_facts
 from audiostore.errors import Unavailable
 from audiostore.keys import Key
-from audiostore.models import SignedUrl, UploadGrant
+from audiostore.models import ResumableGrant, SignedUrl, UploadGrant
 
 BATCH = 500
 
@@ -32,13 +33,21 @@ class Links:
         return links
 
     def sign_upload(
-        self, key: Key, content_type: str, expires: timedelta, reservation: str, cache_control: str
+        self,
+        key: Key,
+        content_type: str,
+        expires: timedelta,
+        reservation: str,
+        *,
+        cache_control: str,
+        chunk_size: int,
     ) -> UploadGrant:
         until = datetime.now(UTC) + expires
         answer = self._server.call(
             "POST", self._server.path("/object/upload/sign", key), key, headers={"x-upsert": "false"}, repeatable=True
         )
-        url = self._absolute(key, fields(answer).get("url"))
+        told = fields(answer)
+        url, token = self._absolute(key, told.get("url")), told.get("token")
         # The server decides how long its token lives; what is promised here is never longer.
         return UploadGrant(
             url=url,
@@ -46,6 +55,13 @@ class Links:
             headers={"Content-Type": content_type, "Cache-Control": cache_control, "x-upsert": "false"},
             expires_at=min(until, _expiry(url) or until),
             reservation=reservation,
+            resumable=ResumableGrant(
+                url=f"{self._server.url}{ROUTE}/sign",
+                # This header is the leave: who has it needs no key of the project.
+                headers={"x-signature": str(token)},
+                metadata=upload_facts(self._server.bucket, key, content_type, cache_control),
+                chunk_size=chunk_size,
+            ),
         )
 
     def _signed(self, keys: Sequence[Key], expires: timedelta, download_as: str | None) -> dict[Key, SignedUrl]:

@@ -49,6 +49,7 @@ class Sending:
 
     def __init__(self, server: Server, *, cache_control: str, chunk_size: int, tus_threshold: int) -> None:
         self.cache_control = cache_control
+        self.chunk_size = chunk_size
         self._server = server
         self._threshold = tus_threshold
         self._tus = Tus(server, chunk_size, cache_control)

@@ -11,9 +11,10 @@ from contextlib import suppress
 from audiostore.backends.supabase.server import Server
 from audiostore.backends.supabase.source import Source
 from audiostore.errors import AlreadyExists, AudioStoreError, ChecksumMismatch, NotFound, PermissionDenied, Unavailable
+from audiostore.keys import Key
 from audiostore.transport import Answer, Body, Patience
 
-_ROUTE = "/upload/resumable"
+ROUTE = "/upload/resumable"
 _VERSION = {"Tus-Resumable": "1.0.0"}
 _ID = re.compile(r"https?://\S+/upload/resumable/([A-Za-z0-9._~=%-]+)")
 _MAX_AGE = re.compile(r"max-age=(\d+)")
@@ -23,6 +24,14 @@ def upload_id(url: str | None) -> str | None:
     """Take the last part of an upload's address, all that is trusted of it: keys only go to our own server."""
     found = _ID.fullmatch(url or "")
     return found[1] if found else None
+
+
+def upload_facts(bucket: str, key: Key, content_type: str, cache_control: str) -> dict[str, str]:
+    """Give what an upload says of itself when it is created."""
+    facts = {"bucketName": bucket, "objectName": str(key), "contentType": content_type}
+    if age := _MAX_AGE.search(cache_control):
+        facts["cacheControl"] = age[1]  # this route takes the seconds; given anything else, it says no-cache
+    return facts
 
 
 class Tus:
@@ -48,7 +57,7 @@ class Tus:
         while True:
             try:
                 upload = upload or self._created(source, marks, patience)
-                source.resume = f"{self._server.url}{_ROUTE}/{upload}"
+                source.resume = f"{self._server.url}{ROUTE}/{upload}"
                 source.tell(offset)
                 return self._send_from(source, upload, offset, patience)
             except NotFound:
@@ -69,19 +78,13 @@ class Tus:
             return None, 0
 
     def _created(self, source: Source, marks: Mapping[str, str], patience: Patience) -> str:
-        facts = {
-            "bucketName": self._server.bucket,
-            "objectName": source.key,
-            "contentType": source.staged.content_type,
-            "metadata": json.dumps(marks),
-        }
-        if age := _MAX_AGE.search(self._cache_control):
-            facts["cacheControl"] = age[1]  # this route takes the seconds alone
+        facts = upload_facts(self._server.bucket, source.key, source.staged.content_type, self._cache_control)
+        facts["metadata"] = json.dumps(marks)
         told = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in facts.items())
         # A lost answer leaves an upload without bytes, which the server lets expire: creating again does no harm.
         answer = self._server.call(
             "POST",
-            _ROUTE,
+            ROUTE,
             source.key,
             headers={**_VERSION, "Upload-Length": str(source.staged.size), "Upload-Metadata": told},
             body=Body(length=0, chunks=lambda: iter(())),
@@ -113,7 +116,7 @@ class Tus:
         length = min(self._chunk_size, source.staged.size - offset)
         answer = self._server.call(
             "PATCH",
-            f"{_ROUTE}/{upload}",
+            f"{ROUTE}/{upload}",
             source.key,
             headers={**_VERSION, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"},
             body=Body(length=length, chunks=lambda: source.blocks(offset, length)),
@@ -124,7 +127,7 @@ class Tus:
 
     def _offset(self, source: Source, upload: str, patience: Patience) -> int:
         answer = self._server.call(
-            "HEAD", f"{_ROUTE}/{upload}", source.key, headers=_VERSION, repeatable=True, patience=patience
+            "HEAD", f"{ROUTE}/{upload}", source.key, headers=_VERSION, repeatable=True, patience=patience
         )
         if answer.headers.get("upload-length", str(source.staged.size)) != str(source.staged.size):
             raise NotFound(f"an upload of {source.staged.size} bytes")  # that is another file's
@@ -133,7 +136,7 @@ class Tus:
     def _give_up(self, upload: str | None) -> None:
         if upload is not None:
             with suppress(AudioStoreError):  # the server lets it expire
-                self._server.call("DELETE", f"{_ROUTE}/{upload}", "upload", headers=_VERSION, repeatable=True)
+                self._server.call("DELETE", f"{ROUTE}/{upload}", "upload", headers=_VERSION, repeatable=True)
 
 
 def _read_offset(source: Source, answer: Answer) -> int:

@@ -120,6 +120,18 @@ class FakeSupabase:
     def advance(self, by: timedelta) -> None:
         self.now += by
 
+    @property
+    def takeover(self) -> timedelta:
+        """How long one request waits for another that is sending to the same TUS upload, before it ends that one.
+
+        Nothing by default; the real server takes 3 seconds.
+        """
+        return self._project.takeover
+
+    @takeover.setter
+    def takeover(self, wait: timedelta) -> None:
+        self._project.takeover = wait
+
     def create_bucket(
         self,
         name: str,

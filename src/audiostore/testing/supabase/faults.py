@@ -12,6 +12,9 @@ from http import HTTPStatus
 
 from audiostore.testing.supabase.wire import Delivery, Request, Response, answer
 
+_ANYONE = {"access-control-allow-origin": "*"}
+"""The gateway says this of its own refusals too: else a page could not tell a 429 from a broken network."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
@@ -42,7 +45,7 @@ class Fault:
         if self.malformed:
             broken = b'{"statusCode": "200", "message": "cut sho'
             described = {"content-type": "application/json", "content-length": str(len(broken))}
-            response = Response(status=response.status, headers=described, body=(broken,))
+            response = Response(status=response.status, headers={**_ANYONE, **described}, body=(broken,))
         delivery = Delivery(lost=self.lose_response, cut_after=self.cut_response_after, drip=self.drip)
         return replace(response, delivery=delivery)
 
@@ -50,7 +53,7 @@ class Fault:
         assert self.status
         error = self.error or HTTPStatus(self.status).phrase
         content = {"statusCode": str(self.status), "error": error, "message": error, "code": error}
-        headers: dict[str, str] = {}
+        headers = dict(_ANYONE)
         if self.retry_after is not None:
             headers["retry-after"] = str(int(self.retry_after.total_seconds()))
         return answer(content, status=self.status, headers=headers)

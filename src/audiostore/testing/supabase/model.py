@@ -9,7 +9,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from audiostore.testing.supabase import refusals, tokens
@@ -98,6 +98,8 @@ class Project:
         self.secret = secret
         self.lock = threading.RLock()
         self.frozen: datetime | None = None
+        self.takeover = timedelta(0)
+        """How long a request waits for another one's TUS upload before it ends that one; a real server: 3 seconds."""
         self._seed = seed
         self.clear()
 

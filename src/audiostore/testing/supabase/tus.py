@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, cast
@@ -35,6 +36,7 @@ _SPOKEN: Final = (
 )
 _ALWAYS: Final = {"access-control-expose-headers": _SPOKEN, "tus-resumable": "1.0.0"}
 _TEXT: Final = {"content-type": "text/plain;charset=UTF-8"}
+_SECONDS: Final = re.compile(r"-?\d+", re.ASCII)
 _OCTETS: Final = "application/offset+octet-stream"
 _OPTIONS: Final = {
     **_ALWAYS,
@@ -88,8 +90,8 @@ def create(project: Project, request: Request, names: Mapping[str, str]) -> Resp
             check_type(project.bucket(bucket), metadata["contentType"])
         version = project.new_id()
         check_path(bucket, name, version, root="storage-single-tenant")
-        seconds = metadata.get("cacheControl")
-        metadata["cacheControl"] = f"max-age={seconds}" if seconds else "no-cache"
+        seconds = metadata.get("cacheControl", "")
+        metadata["cacheControl"] = f"max-age={seconds}" if _SECONDS.fullmatch(seconds) else "no-cache"
         upload = TusUpload(bucket=bucket, name=name, owner=owner, version=version, length=length, metadata=metadata)
         ident = _ident(upload)
         project.uploads[ident] = upload
@@ -262,8 +264,11 @@ class _taken:  # noqa: N801
 
     def __init__(self, project: Project, upload: TusUpload) -> None:
         self._upload = upload
+        self._patience = project.takeover.total_seconds()
 
     def __enter__(self) -> None:
+        if self._upload.lock.acquire(timeout=self._patience):
+            return
         while not self._upload.lock.acquire(timeout=0.01):
             interrupt = self._upload.interrupt
             if interrupt is not None:
