@@ -30,10 +30,11 @@ PREFIX = "audiostore_"
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method of ``Catalog``: its parameters by name, and what it gives."""
+    """One method of ``Catalog``: its parameters by name, what it gives, and whether twice is as good as once."""
 
     takes: Mapping[str, Wire[Any]]
     gives: Wire[Any]
+    repeatable: bool = True
 
 
 _OWNER, _BACKEND = text("owner"), text("backend")
@@ -52,10 +53,10 @@ METHODS: Mapping[str, Method] = {
     "reservation": Method({"reservation": ID}, wire.RESERVATION),
     "pending": Method({"owner": _OWNER}, many(wire.RESERVATION)),
     "expire": Method({"limit": COUNT}, COUNT),
-    "hide": Method({"owner": _OWNER, "files": IDS}, _REMOVALS),
+    "hide": Method({"owner": _OWNER, "files": IDS}, _REMOVALS, repeatable=False),
     "forget": Method({"removals": IDS}, wire.NOTHING),
     "postpone": Method({"removals": IDS, "delay": SPAN}, wire.NOTHING),
-    "claim": Method({"limit": COUNT, "lease": SPAN}, _REMOVALS),
+    "claim": Method({"limit": COUNT, "lease": SPAN}, _REMOVALS, repeatable=False),
     "discard": Method({"backend": _BACKEND, "keys": many(KEY), "delay": SPAN}, wire.NOTHING),
     "known": Method({"backend": _BACKEND, "keys": many(KEY)}, Wire(list, lambda told: frozenset(map(KEY.read, told)))),
     "move": Method({"owner": _OWNER, "file": ID, "place": PLACE}, wire.FILE),
