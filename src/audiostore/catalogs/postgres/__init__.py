@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from audiostore.catalogs.postgres import codec
+from audiostore.errors import ConfigurationError
 from audiostore.keys import Key
 from audiostore.models import (
     ANYWHERE,
@@ -21,6 +22,8 @@ from audiostore.models import (
 )
 from audiostore.protocols import Request, Written
 from audiostore.transport import Timeouts
+
+_T = TypeVar("_T")
 
 
 class Calls(Protocol):
@@ -57,55 +60,85 @@ class PostgresCatalog:
 
         return cls(DirectCalls(dsn, connections=connections, timeouts=timeouts or Timeouts()))
 
+    @classmethod
+    def from_supabase(
+        cls,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        client: Any = None,
+        timeouts: Timeouts | None = None,
+    ) -> PostgresCatalog:
+        """Call the functions of a Supabase project over its REST API, as ``SupabaseBackend`` is made.
+
+        Args:
+            url: the project, ``https://….supabase.co``.
+            key: its service key, ``sb_secret_…`` or the JWT of ``service_role``.
+            client: a ``supabase.Client`` with that key instead of *url* and *key*.
+            timeouts: see ``Timeouts``.
+
+        Raises:
+            ConfigurationError: both or neither of *client* and *url*, or a key that is not the server's.
+
+        """
+        from audiostore.catalogs.postgres import rest
+
+        timeouts = timeouts or Timeouts()
+        if client is not None and url is None and key is None:
+            return cls(rest.with_client(client, timeouts=timeouts))
+        if client is not None or url is None or key is None:
+            raise ConfigurationError("PostgresCatalog.from_supabase takes client=, or url= and key= together")
+        return cls(rest.with_key(url, key, timeouts=timeouts))
+
     def reserve(self, request: Request) -> Reservation:
-        return self._ask("reserve", request=request)
+        return self._ask(codec.RESERVE, request=request)
 
     def extend(self, reservation: str, *, ttl: timedelta, hold: timedelta, resume: str | None = None) -> Reservation:
-        return self._ask("extend", reservation=reservation, ttl=ttl, hold=hold, resume=resume)
+        return self._ask(codec.EXTEND, reservation=reservation, ttl=ttl, hold=hold, resume=resume)
 
     def commit(
         self, reservation: str, written: Written, *, limits: Limits | None, only_over: Key | None = None
     ) -> tuple[AudioFile, Sequence[Removal]]:
-        return self._ask("commit", reservation=reservation, written=written, limits=limits, only_over=only_over)
+        return self._ask(codec.COMMIT, reservation=reservation, written=written, limits=limits, only_over=only_over)
 
     def release(self, reservation: str, *, erase: bool = True) -> Sequence[Removal]:
-        return self._ask("release", reservation=reservation, erase=erase)
+        return self._ask(codec.RELEASE, reservation=reservation, erase=erase)
 
     def reservation(self, reservation: str) -> Reservation:
-        return self._ask("reservation", reservation=reservation)
+        return self._ask(codec.RESERVATION, reservation=reservation)
 
     def pending(self, owner: str) -> Sequence[Reservation]:
-        return self._ask("pending", owner=owner)
+        return self._ask(codec.PENDING, owner=owner)
 
     def expire(self, limit: int) -> int:
-        return self._ask("expire", limit=limit)
+        return self._ask(codec.EXPIRE, limit=limit)
 
     def hide(self, owner: str, files: Sequence[str]) -> Sequence[Removal]:
-        return self._ask("hide", owner=owner, files=files)
+        return self._ask(codec.HIDE, owner=owner, files=files)
 
     def forget(self, removals: Sequence[str]) -> None:
-        self._ask("forget", removals=removals)
+        self._ask(codec.FORGET, removals=removals)
 
     def postpone(self, removals: Sequence[str], delay: timedelta) -> None:
-        self._ask("postpone", removals=removals, delay=delay)
+        self._ask(codec.POSTPONE, removals=removals, delay=delay)
 
     def claim(self, limit: int, lease: timedelta) -> Sequence[Removal]:
-        return self._ask("claim", limit=limit, lease=lease)
+        return self._ask(codec.CLAIM, limit=limit, lease=lease)
 
     def discard(self, backend: str, keys: Sequence[Key], delay: timedelta) -> None:
-        self._ask("discard", backend=backend, keys=keys, delay=delay)
+        self._ask(codec.DISCARD, backend=backend, keys=keys, delay=delay)
 
     def known(self, backend: str, keys: Sequence[Key]) -> frozenset[Key]:
-        return self._ask("known", backend=backend, keys=keys)
+        return self._ask(codec.KNOWN, backend=backend, keys=keys)
 
     def move(self, owner: str, file: str, place: Place) -> AudioFile:
-        return self._ask("move", owner=owner, file=file, place=place)
+        return self._ask(codec.MOVE, owner=owner, file=file, place=place)
 
     def find(self, files: Sequence[str]) -> Sequence[AudioFile]:
-        return self._ask("find", files=files)
+        return self._ask(codec.FIND, files=files)
 
     def find_key(self, key: Key, *, backend: str | None = None) -> AudioFile:
-        return self._ask("find_key", key=key, backend=backend)
+        return self._ask(codec.FIND_KEY, key=key, backend=backend)
 
     def list(
         self,
@@ -115,23 +148,23 @@ class PostgresCatalog:
         after: str | None = None,
         limit: int = 500,
     ) -> Sequence[AudioFile]:
-        return self._ask("list", owner=owner, place=place, after=after or None, limit=limit)
+        return self._ask(codec.LIST, owner=owner, place=place, after=after or None, limit=limit)
 
     def usage(self, owner: str, limits: Limits | None) -> Usage:
-        return self._ask("usage", owner=owner, limits=limits)
+        return self._ask(codec.USAGE, owner=owner, limits=limits)
 
     def override(self, owner: str) -> Override | None:
-        return self._ask("override", owner=owner)
+        return self._ask(codec.OVERRIDE, owner=owner)
 
     def set_override(self, owner: str, override: Override | None) -> None:
-        self._ask("set_override", owner=owner, override=override)
+        self._ask(codec.SET_OVERRIDE, owner=owner, override=override)
 
     def audit(self, owner: str | None = None) -> Sequence[Drift]:
-        return self._ask("audit", owner=owner)
+        return self._ask(codec.AUDIT, owner=owner)
 
     def close(self) -> None:
         """Let go of the connections; the next call makes new ones."""
         self._calls.close()
 
-    def _ask(self, method: str, **arguments: Any) -> Any:
-        return codec.read_answer(method, self._calls.call(method, codec.write_request(method, arguments)))
+    def _ask(self, method: codec.Method[_T], **arguments: Any) -> _T:
+        return codec.read_answer(method, self._calls.call(method.name, codec.write_request(method, arguments)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from audiostore.catalogs.postgres import wire
 from audiostore.catalogs.postgres.wire import COUNT, ID, IDS, KEY, LIMITS, PLACE, SPAN, Wire, many, optional, text
@@ -22,53 +22,87 @@ from audiostore.errors import (
     ReservationExpired,
     Unavailable,
 )
+from audiostore.keys import Key
 from audiostore.protocols import Catalog
 
 PREFIX = "audiostore_"
 """What the names of the functions begin with, in the schema ``public``."""
 
 
+_T = TypeVar("_T")
+
+
 @dataclass(frozen=True, slots=True)
-class Method:
+class Method(Generic[_T]):
     """One method of ``Catalog``: its parameters by name, what it gives, and whether twice is as good as once."""
 
+    name: str
     takes: Mapping[str, Wire[Any]]
-    gives: Wire[Any]
+    gives: Wire[_T]
     repeatable: bool = True
 
 
 _OWNER, _BACKEND = text("owner"), text("backend")
 _REMOVALS = many(wire.REMOVAL)
+_KEYS: Wire[frozenset[Key]] = Wire(sorted, lambda told: frozenset(map(Key, told)))
 
-METHODS: Mapping[str, Method] = {
-    "reserve": Method({"request": wire.REQUEST}, wire.RESERVATION),
-    "extend": Method(
-        {"reservation": ID, "ttl": SPAN, "hold": SPAN, "resume": optional(text("resume"))}, wire.RESERVATION
-    ),
-    "commit": Method(
-        {"reservation": ID, "written": wire.WRITTEN, "limits": LIMITS, "only_over": optional(KEY)},
-        wire.pair("file", wire.FILE, "removals", _REMOVALS),
-    ),
-    "release": Method({"reservation": ID, "erase": wire.FLAG}, _REMOVALS),
-    "reservation": Method({"reservation": ID}, wire.RESERVATION),
-    "pending": Method({"owner": _OWNER}, many(wire.RESERVATION)),
-    "expire": Method({"limit": COUNT}, COUNT),
-    "hide": Method({"owner": _OWNER, "files": IDS}, _REMOVALS, repeatable=False),
-    "forget": Method({"removals": IDS}, wire.NOTHING),
-    "postpone": Method({"removals": IDS, "delay": SPAN}, wire.NOTHING),
-    "claim": Method({"limit": COUNT, "lease": SPAN}, _REMOVALS, repeatable=False),
-    "discard": Method({"backend": _BACKEND, "keys": many(KEY), "delay": SPAN}, wire.NOTHING),
-    "known": Method({"backend": _BACKEND, "keys": many(KEY)}, Wire(list, lambda told: frozenset(map(KEY.read, told)))),
-    "move": Method({"owner": _OWNER, "file": ID, "place": PLACE}, wire.FILE),
-    "find": Method({"files": IDS}, many(wire.FILE)),
-    "find_key": Method({"key": KEY, "backend": optional(_BACKEND)}, wire.FILE),
-    "list": Method(
-        {"owner": optional(_OWNER), "place": PLACE, "after": optional(text("after")), "limit": COUNT}, many(wire.FILE)
-    ),
-    "usage": Method({"owner": _OWNER, "limits": LIMITS}, wire.USAGE),
-    "override": Method({"owner": _OWNER}, wire.OVERRIDE),
-    "set_override": Method({"owner": _OWNER, "override": wire.OVERRIDE}, wire.NOTHING),
-    "audit": Method({"owner": optional(_OWNER)}, many(wire.DRIFT)),
+RESERVE = Method("reserve", {"request": wire.REQUEST}, wire.RESERVATION)
+EXTEND = Method(
+    "extend", {"reservation": ID, "ttl": SPAN, "hold": SPAN, "resume": optional(text("resume"))}, wire.RESERVATION
+)
+COMMIT = Method(
+    "commit",
+    {"reservation": ID, "written": wire.WRITTEN, "limits": LIMITS, "only_over": optional(KEY)},
+    wire.pair("file", wire.FILE, "removals", _REMOVALS),
+)
+RELEASE = Method("release", {"reservation": ID, "erase": wire.FLAG}, _REMOVALS)
+RESERVATION = Method("reservation", {"reservation": ID}, wire.RESERVATION)
+PENDING = Method("pending", {"owner": _OWNER}, many(wire.RESERVATION))
+EXPIRE = Method("expire", {"limit": COUNT}, COUNT)
+HIDE = Method("hide", {"owner": _OWNER, "files": IDS}, _REMOVALS, repeatable=False)
+FORGET = Method("forget", {"removals": IDS}, wire.NOTHING)
+POSTPONE = Method("postpone", {"removals": IDS, "delay": SPAN}, wire.NOTHING)
+CLAIM = Method("claim", {"limit": COUNT, "lease": SPAN}, _REMOVALS, repeatable=False)
+DISCARD = Method("discard", {"backend": _BACKEND, "keys": many(KEY), "delay": SPAN}, wire.NOTHING)
+KNOWN = Method("known", {"backend": _BACKEND, "keys": many(KEY)}, _KEYS)
+MOVE = Method("move", {"owner": _OWNER, "file": ID, "place": PLACE}, wire.FILE)
+FIND = Method("find", {"files": IDS}, many(wire.FILE))
+FIND_KEY = Method("find_key", {"key": KEY, "backend": optional(_BACKEND)}, wire.FILE)
+LIST = Method(
+    "list",
+    {"owner": optional(_OWNER), "place": PLACE, "after": optional(text("after")), "limit": COUNT},
+    many(wire.FILE),
+)
+USAGE = Method("usage", {"owner": _OWNER, "limits": LIMITS}, wire.USAGE)
+OVERRIDE = Method("override", {"owner": _OWNER}, wire.OVERRIDE)
+SET_OVERRIDE = Method("set_override", {"owner": _OWNER, "override": wire.OVERRIDE}, wire.NOTHING)
+AUDIT = Method("audit", {"owner": optional(_OWNER)}, many(wire.DRIFT))
+
+METHODS: Mapping[str, Method[Any]] = {
+    each.name: each
+    for each in (
+        RESERVE,
+        EXTEND,
+        COMMIT,
+        RELEASE,
+        RESERVATION,
+        PENDING,
+        EXPIRE,
+        HIDE,
+        FORGET,
+        POSTPONE,
+        CLAIM,
+        DISCARD,
+        KNOWN,
+        MOVE,
+        FIND,
+        FIND_KEY,
+        LIST,
+        USAGE,
+        OVERRIDE,
+        SET_OVERRIDE,
+        AUDIT,
+    )
 }
 
 _REFUSALS: Mapping[str, tuple[type[AudioStoreError], tuple[str, ...]]] = {
@@ -82,24 +116,15 @@ _BUSY = "busy"
 _UNCONFIGURED = "unconfigured"
 
 
-def write_request(method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def write_request(method: Method[Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Write what a call asks. Raises TypeError or ValueError for what can't be kept."""
-    return {name: each.write(arguments[name]) for name, each in METHODS[method].takes.items()}
+    return {name: each.write(arguments[name]) for name, each in method.takes.items()}
 
 
-def read_request(method: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the arguments of a call; what is missing is ``None``."""
-    return {name: each.read(request.get(name)) for name, each in METHODS[method].takes.items()}
-
-
-def write_result(method: str, result: Any) -> dict[str, Any]:
-    return {"status": "ok", "result": METHODS[method].gives.write(result)}
-
-
-def read_answer(method: str, answer: Mapping[str, Any]) -> Any:
+def read_answer(method: Method[_T], answer: Mapping[str, Any]) -> _T:
     """Give the result, or raise the refusal."""
     if answer["status"] == "ok":
-        return METHODS[method].gives.read(answer["result"])
+        return method.gives.read(answer["result"])
     raise read_refusal(answer)
 
 
@@ -127,7 +152,9 @@ def read_refusal(answer: Mapping[str, Any]) -> AudioStoreError:
 
 def answer(catalog: Catalog, method: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """Be the database: let *catalog* decide what is asked, and write what it says."""
+    known = METHODS[method]
+    arguments = {name: each.read(request.get(name)) for name, each in known.takes.items()}
     try:
-        return write_result(method, getattr(catalog, method)(**read_request(method, request)))
+        return {"status": "ok", "result": known.gives.write(getattr(catalog, method)(**arguments))}
     except AudioStoreError as error:
         return write_refusal(error)

@@ -67,7 +67,8 @@ class DirectCalls:
         self._check_fork()
         with self._guard:
             self._opened += 1
-            idle, self._idle = self._idle, []
+            idle = list(self._idle)
+            self._idle.clear()
         for each in idle:
             each.close()
 
@@ -76,7 +77,7 @@ class DirectCalls:
         self._guard = threading.Lock()
         self._turns = threading.BoundedSemaphore(self._connections)
         self._idle: list[psycopg.Connection[Any]] = []
-        self._opened = 0
+        self._opened: int = 0
 
     def _check_fork(self) -> None:
         if self._pid != os.getpid():
@@ -120,13 +121,13 @@ class DirectCalls:
             connection.close()
 
     def _open(self, method: str) -> psycopg.Connection[Any]:
-        psycopg = _psycopg()
+        driver = _psycopg()
         try:
             # Never prepared: poolers between here and the database hand each statement to another session.
-            connection: psycopg.Connection[Any] = psycopg.connect(
+            connection: psycopg.Connection[Any] = driver.connect(
                 self._conninfo, autocommit=True, prepare_threshold=None
             )
-        except psycopg.OperationalError as error:
+        except driver.OperationalError as error:
             raise Unavailable(f"{method}: no connection to the database", retryable=True) from error
         return connection
 
@@ -150,10 +151,10 @@ def _is_dead(connection: psycopg.Connection[Any]) -> bool:
 
 @contextmanager
 def _translated(method: str, connection: psycopg.Connection[Any]) -> Generator[None]:
-    psycopg = _psycopg()
+    driver = _psycopg()
     try:
         yield
-    except psycopg.Error as error:
+    except driver.Error as error:
         code = error.sqlstate or ""
         if connection.closed or code.startswith("57P"):
             connection.close()
@@ -167,13 +168,15 @@ def _translated(method: str, connection: psycopg.Connection[Any]) -> Generator[N
 
 
 def _with_defaults(dsn: str) -> str:
-    psycopg = _psycopg()
+    driver = _psycopg()
     try:
-        given = psycopg.conninfo.conninfo_to_dict(dsn)
-    except psycopg.Error:
+        given = driver.conninfo.conninfo_to_dict(dsn)
+    except driver.Error:
         # What it complains of may hold the password.
-        raise ConfigurationError("the address of the database is no postgresql:// URL and no connection string") from None
-    return str(psycopg.conninfo.make_conninfo(**{**_DEFAULTS, **given}))
+        raise ConfigurationError(
+            "the address of the database is no postgresql:// URL and no connection string"
+        ) from None
+    return str(driver.conninfo.make_conninfo(**{**_DEFAULTS, **given}))
 
 
 def _psycopg() -> Any:

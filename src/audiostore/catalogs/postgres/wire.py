@@ -66,8 +66,8 @@ def pair(one: str, first: Wire[_T], other: str, second: Wire[_U]) -> Wire[tuple[
 
 def _write_id(id: str) -> str:
     # JSON in a database holds no NUL, and nothing is stored under such an id.
-    id = rules.parse_id(id)
-    return "" if "\0" in id else id
+    parsed = rules.parse_id(id)
+    return "" if "\0" in parsed else parsed
 
 
 def _write_ids(ids: Sequence[str]) -> list[str]:
