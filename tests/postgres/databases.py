@@ -12,10 +12,14 @@ from typing import Any, TypeAlias
 
 import psycopg
 
+from audiostore.catalogs.postgres import schema
 from tests.postgres.server import SUPERUSER, Server
 
 HERE = Path(__file__).parent
 SKELETON = HERE / "skeleton.sql"
+APP = HERE / "seed" / "app.sql"
+HAND_MADE = (HERE / "seed" / "09_add_storage_tracking.sql", HERE / "seed" / "10_supabase_storage_policies.sql")
+ROWS = HERE / "seed" / "rows.sql"
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 Build: TypeAlias = "Callable[[Database], object]"
@@ -101,6 +105,24 @@ class Databases:
     def supabase(self) -> str:
         """Give the template of a new Supabase project."""
         return self.template("supabase", lambda database: database.psql(SKELETON, user=SUPERUSER))
+
+    def applied(self, base: str) -> str:
+        """Give the template with our schema on top of *base*."""
+        return self.template(
+            f"{base.removeprefix('template_')}_applied", lambda database: schema.apply(database.dsn), base=base
+        )
+
+    def with_credits(self) -> str:
+        """Give the template of a project whose app has users, and credits for them."""
+        return self.template("credits", lambda database: database.psql(APP), base=self.supabase())
+
+    def hand_made(self) -> str:
+        """Give the template of a project whose app tracks storage with SQL of its own."""
+        return self.template("hand_made", lambda database: database.psql(*HAND_MADE), base=self.with_credits())
+
+    def lived_in(self) -> str:
+        """Give the template of such a project after a year."""
+        return self.template("lived_in", lambda database: database.psql(ROWS), base=self.hand_made())
 
     def make(self, template: str) -> Database:
         return self._create(f"{template.removeprefix('template_')}_{next(_numbers)}", template)

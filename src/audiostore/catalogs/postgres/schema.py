@@ -111,13 +111,17 @@ def check(dsn: str, *, scripts: Sequence[Script] | None = None) -> Sequence[Stan
 
 
 def apply(
-    dsn: str, *, plans: Mapping[str, Limits] | None = None, scripts: Sequence[Script] | None = None
+    dsn: str,
+    *,
+    plans: Mapping[str, Limits] | None = None,
+    again: bool = False,
+    scripts: Sequence[Script] | None = None,
 ) -> Sequence[Script]:
     """Bring the database to the last of *scripts*; give those that ran. Any number of callers may try at once.
 
     What is to run begins with the first script that did not run as it is, and goes on to the last: a later one may
-    replace what an earlier one makes. *plans* give the numbers that new tables of plans begin with; those that are
-    there already stay as they are.
+    replace what an earlier one makes. With *again* it is all of them: the app's own tables may have changed. *plans*
+    give the numbers that a new table of plans begins with; those that are there already stay as they are.
 
     Raises:
         ConfigurationError: the database is newer than *scripts*, or refuses one of them; psycopg is missing.
@@ -127,6 +131,8 @@ def apply(
     wanted = shipped() if scripts is None else scripts
     ran: list[Script] = []
     with _connected(dsn, "the schema") as connection:
+        if again and _exists(connection, _VERSIONS):
+            connection.execute(f"delete from {_VERSIONS} where version <= {wanted[-1].version}".encode())  # noqa: S608
         while (script := _next(_standings(connection, wanted), wanted)) is not None:
             with _told(script.label):
                 if _run(connection, script, wanted, plans or {}):
