@@ -131,6 +131,9 @@ class PostgresCatalog:
     def known(self, backend: str, keys: Sequence[Key]) -> frozenset[Key]:
         return self._ask(codec.KNOWN, backend=backend, keys=keys)
 
+    def adopt(self, files: Sequence[AudioFile]) -> frozenset[str]:
+        return self._ask(codec.ADOPT, files=files)
+
     def move(self, owner: str, file: str, place: Place) -> AudioFile:
         return self._ask(codec.MOVE, owner=owner, file=file, place=place)
 
@@ -161,6 +164,9 @@ class PostgresCatalog:
 
     def audit(self, owner: str | None = None) -> Sequence[Drift]:
         return self._ask(codec.AUDIT, owner=owner)
+
+    def recount(self, owner: str | None = None) -> Sequence[Drift]:
+        return self._ask(codec.RECOUNT, owner=owner)
 
     def close(self) -> None:
         """Let go of the connections; the next call makes new ones."""

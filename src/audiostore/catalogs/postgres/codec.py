@@ -44,6 +44,7 @@ class Method(Generic[_T]):
 
 _OWNER, _BACKEND = text("owner"), text("backend")
 _REMOVALS = many(wire.REMOVAL)
+_IDS: Wire[frozenset[str]] = Wire(sorted, frozenset)
 _KEYS: Wire[frozenset[Key]] = Wire(sorted, lambda told: frozenset(map(Key, told)))
 
 RESERVE = Method("reserve", {"request": wire.REQUEST}, wire.RESERVATION)
@@ -65,6 +66,7 @@ POSTPONE = Method("postpone", {"removals": IDS, "delay": SPAN}, wire.NOTHING)
 CLAIM = Method("claim", {"limit": COUNT, "lease": SPAN}, _REMOVALS, repeatable=False)
 DISCARD = Method("discard", {"backend": _BACKEND, "keys": many(KEY), "delay": SPAN}, wire.NOTHING)
 KNOWN = Method("known", {"backend": _BACKEND, "keys": many(KEY)}, _KEYS)
+ADOPT = Method("adopt", {"files": many(wire.FOREIGN_FILE)}, _IDS)
 MOVE = Method("move", {"owner": _OWNER, "file": ID, "place": PLACE}, wire.FILE)
 FIND = Method("find", {"files": IDS}, many(wire.FILE))
 FIND_KEY = Method("find_key", {"key": KEY, "backend": optional(_BACKEND)}, wire.FILE)
@@ -77,6 +79,7 @@ USAGE = Method("usage", {"owner": _OWNER, "limits": LIMITS}, wire.USAGE)
 OVERRIDE = Method("override", {"owner": _OWNER}, wire.OVERRIDE)
 SET_OVERRIDE = Method("set_override", {"owner": _OWNER, "override": wire.OVERRIDE}, wire.NOTHING)
 AUDIT = Method("audit", {"owner": optional(_OWNER)}, many(wire.DRIFT))
+RECOUNT = Method("recount", {"owner": optional(_OWNER)}, many(wire.DRIFT))
 
 METHODS: Mapping[str, Method[Any]] = {
     each.name: each
@@ -94,6 +97,7 @@ METHODS: Mapping[str, Method[Any]] = {
         CLAIM,
         DISCARD,
         KNOWN,
+        ADOPT,
         MOVE,
         FIND,
         FIND_KEY,
@@ -102,6 +106,7 @@ METHODS: Mapping[str, Method[Any]] = {
         OVERRIDE,
         SET_OVERRIDE,
         AUDIT,
+        RECOUNT,
     )
 }
 

@@ -195,6 +195,18 @@ def _write_file(file: AudioFile) -> dict[str, Any]:
     return _facts(file) | {"metadata": dict(file.metadata), "created_at": _write_moment(file.created_at)}
 
 
+def _write_foreign_file(file: AudioFile) -> dict[str, Any]:
+    for name in ("id", "owner", "filename", "backend"):
+        parse_text(name, getattr(file, name))
+    rules.parse_place(file.place)
+    rules.parse_written(
+        Written(size=file.size, sha256=file.sha256, content_type=file.content_type, duration=file.duration)
+    )
+    if file.created_at.tzinfo is None:
+        raise ValueError("created_at has no time zone")
+    return _write_file(file) | {"key": KEY.write(file.key), "metadata": _write_metadata(file.metadata)}
+
+
 def _read_file(told: Mapping[str, Any]) -> AudioFile:
     return AudioFile(
         **_named(AudioFile, told, but=("key", "created_at")),
@@ -249,6 +261,7 @@ WRITTEN: Wire[Written] = Wire(_write_written, lambda told: Written(**told))
 REQUEST: Wire[Request] = Wire(_write_request, _read_request)
 RESERVATION: Wire[Reservation] = Wire(_write_reservation, _read_reservation)
 FILE: Wire[AudioFile] = Wire(_write_file, _read_file)
+FOREIGN_FILE: Wire[AudioFile] = Wire(_write_foreign_file, _read_file)
 REMOVAL: Wire[Removal] = Wire(_facts, _read_removal)
 USAGE: Wire[Usage] = Wire(_write_usage, _read_usage)
 DRIFT: Wire[Drift] = Wire(_write_drift, _read_drift)

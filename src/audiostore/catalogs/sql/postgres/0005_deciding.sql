@@ -286,3 +286,48 @@ begin
     end if;
     return jsonb_build_object('file', audiostore.file_json(file), 'removals', removals);
 end $$;
+
+-- Record files that another catalog had, charged whatever the quota says; give the ids that are recorded here.
+create or replace function audiostore.adopt(request jsonb) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    taken jsonb := '[]';
+    wanted text;
+    each jsonb;
+    new_id uuid;
+begin
+    for wanted in
+        select distinct told ->> 'owner' as owner from jsonb_array_elements(request -> 'files') as told order by owner
+    loop
+        perform audiostore.lock_account(wanted);
+    end loop;
+    for each in
+        select told from jsonb_array_elements(request -> 'files') as told order by told ->> 'backend', told ->> 'key'
+    loop
+        new_id := audiostore.as_uuid(each ->> 'id');
+        continue when new_id is null;
+        if not exists (select from public.file_uploads where id = new_id) then
+            perform audiostore.lock_key(each ->> 'backend', each ->> 'key');
+            continue when audiostore.holders(each ->> 'backend', each ->> 'key') <> '{}';
+            perform audiostore.adopt_file(new_id, each);
+        end if;
+        if exists (select from public.file_uploads where id = new_id and owner = each ->> 'owner') then
+            taken := taken || to_jsonb(new_id);
+        end if;
+    end loop;
+    return taken;
+end $$;
+
+create or replace function audiostore.adopt_file(new_id uuid, told jsonb) returns void
+language plpgsql set search_path = '' as $$
+begin
+    insert into public.file_uploads (
+        id, user_id, owner, project_id, chapter, section, filename, storage_path, backend, size, sha256, content_type,
+        duration, metadata, created_at, updated_at
+    ) values (
+        new_id, audiostore.user_of(told ->> 'owner'), told ->> 'owner', coalesce(told ->> 'project', ''),
+        told ->> 'chapter', told ->> 'section', told ->> 'filename', told ->> 'key', told ->> 'backend',
+        (told ->> 'size')::bigint, told ->> 'sha256', told ->> 'content_type', (told ->> 'duration')::float8,
+        told -> 'metadata', (told ->> 'created_at')::timestamptz, audiostore.clock()
+    );
+end $$;

@@ -132,31 +132,39 @@ begin
     return null;
 end $$;
 
+-- What the rows of an owner, or of everybody, add up to.
+create or replace function audiostore.sums(wanted text)
+returns table (account text, committed numeric, reserved numeric, files numeric, pending numeric)
+language plpgsql stable set search_path = '' as $$
+begin
+    return query
+    with parts as (
+        select file.owner, file.size as committed, 0::bigint as reserved, 1 as files, 0 as pending
+        from public.file_uploads as file
+        where upload_status in ('completed', 'deleting') and owner is not null and (wanted is null or owner = wanted)
+        union all
+        select made.owner, 0, made.charged, 0, audiostore.is_new_file(made)::integer
+        from audiostore.reservations as made
+        where pending_owner is not null and (wanted is null or pending_owner = wanted)
+        union all
+        select owner, 0, 0, 0, 0 from audiostore.accounts where wanted is null or owner = wanted
+    )
+    select owner, sum(parts.committed), sum(parts.reserved), sum(parts.files)::numeric, sum(parts.pending)::numeric
+    from parts group by owner;
+end $$;
+
 -- Compare ledger and rows: one statement, so one snapshot.
 create or replace function audiostore.audit(request jsonb) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
-    wanted text := request ->> 'owner';
     unequal jsonb;
 begin
-    with parts as (
-        select file.owner, size as committed, 0::bigint as reserved, 1 as files, 0 as pending
-        from public.file_uploads as file
-        where upload_status in ('completed', 'deleting') and owner is not null and (wanted is null or owner = wanted)
-        union all
-        select owner, 0, charged, 0, (replaces is null and file_id = id)::integer from audiostore.reservations
-        where pending_owner is not null and (wanted is null or pending_owner = wanted)
-        union all
-        select owner, 0, 0, 0, 0 from audiostore.accounts where wanted is null or owner = wanted
-    ), truth as (
-        select owner, sum(committed) as committed, sum(reserved) as reserved, sum(files) as files,
-            sum(pending) as pending
-        from parts group by owner
-    )
     select jsonb_agg(
-        jsonb_build_object('kind', kind, 'owner', owner, 'ledger', ledger, 'truth', rows) order by owner, place
+        jsonb_build_object('kind', kind, 'owner', account, 'ledger', ledger, 'truth', rows) order by account, place
     ) into unequal
-    from truth left join audiostore.accounts as told using (owner) cross join lateral (values
+    from audiostore.sums(request ->> 'owner') as truth
+    left join audiostore.accounts as told on told.owner = truth.account
+    cross join lateral (values
         (1, 'committed_bytes', coalesce(told.committed, 0), truth.committed),
         (2, 'reserved_bytes', coalesce(told.reserved, 0), truth.reserved),
         (3, 'file_count', coalesce(told.files, 0), truth.files),
@@ -164,4 +172,22 @@ begin
     ) as pair (place, kind, ledger, rows)
     where ledger <> rows;
     return coalesce(unequal, '[]');
+end $$;
+
+-- Set the ledger to what its rows add up to, and give what was wrong.
+create or replace function audiostore.recount(request jsonb) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    unequal jsonb := audiostore.audit(request);
+    wanted text;
+begin
+    for wanted in select distinct each ->> 'owner' as owner from jsonb_array_elements(unequal) as each order by owner
+    loop
+        -- The rows are added up once more, now that nobody changes them.
+        perform audiostore.lock_account(wanted);
+        update audiostore.accounts set (committed, reserved, files, pending) = (
+            select truth.committed, truth.reserved, truth.files, truth.pending from audiostore.sums(wanted) as truth
+        ) where owner = wanted;
+    end loop;
+    return unequal;
 end $$;

@@ -8,7 +8,8 @@ declare
 begin
     foreach method in array array[
         'reserve', 'extend', 'commit', 'release', 'reservation', 'pending', 'expire', 'hide', 'forget', 'postpone',
-        'claim', 'discard', 'known', 'move', 'find', 'find_key', 'list', 'usage', 'override', 'set_override', 'audit'
+        'claim', 'discard', 'known', 'adopt', 'move', 'find', 'find_key', 'list', 'usage', 'override', 'set_override',
+        'audit', 'recount'
     ] loop
         door := format('public.audiostore_%s(jsonb)', method);
         execute format($sql$
