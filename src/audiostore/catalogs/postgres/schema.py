@@ -114,14 +114,15 @@ def apply(
     dsn: str,
     *,
     plans: Mapping[str, Limits] | None = None,
+    bucket: str | None = None,
     again: bool = False,
     scripts: Sequence[Script] | None = None,
 ) -> Sequence[Script]:
     """Bring the database to the last of *scripts*; give those that ran. Any number of callers may try at once.
 
     What is to run begins with the first script that did not run as it is, and goes on to the last: a later one may
-    replace what an earlier one makes. With *again* it is all of them: the app's own tables may have changed. *plans*
-    give the numbers that a new table of plans begins with; those that are there already stay as they are.
+    replace what an earlier one makes. With *again* it is all of them: the app's own tables may have changed. New
+    tables begin with *plans*, by name, and *bucket*; those that are there already stay as they are.
 
     Raises:
         ConfigurationError: the database is newer than *scripts*, or refuses one of them; psycopg is missing.
@@ -135,9 +136,31 @@ def apply(
             connection.execute(f"delete from {_VERSIONS} where version <= {wanted[-1].version}".encode())  # noqa: S608
         while (script := _next(_standings(connection, wanted), wanted)) is not None:
             with _told(script.label):
-                if _run(connection, script, wanted, plans or {}):
+                if _run(connection, script, wanted, plans or {}, bucket):
                     ran.append(script)
     return ran
+
+
+def watches_objects(dsn: str) -> bool:
+    """Tell whether the storage server holds uploads to their reservations itself. Raises what ``check`` raises."""
+    with _connected(dsn, "the storage tables") as connection:
+        found = connection.execute(
+            "select from pg_trigger"
+            " where tgrelid = to_regclass('storage.objects') and tgname = 'audiostore_object_changed'"
+        )
+        return found.fetchone() is not None
+
+
+def watch_objects(dsn: str, *, wanted: bool) -> None:
+    """Let the storage server hold every object to its reservation, or not.
+
+    Raises:
+        ConfigurationError: the schema was not applied, or there are no storage tables.
+        PermissionDenied: the role may not do that. Unavailable: the database could not be reached.
+
+    """
+    with _connected(dsn, "watch_objects") as connection:
+        connection.execute("select audiostore.watch_objects(%s)", [wanted])
 
 
 def _script(label: str, text: str) -> Script:
@@ -155,17 +178,21 @@ def _next(found: Sequence[Standing], scripts: Sequence[Script]) -> Script | None
 
 
 def _run(
-    connection: psycopg.Connection[Any], script: Script, scripts: Sequence[Script], plans: Mapping[str, Limits]
+    connection: psycopg.Connection[Any],
+    script: Script,
+    scripts: Sequence[Script],
+    plans: Mapping[str, Limits],
+    bucket: str | None,
 ) -> bool:
     try:
         connection.execute(_BEGIN.encode())
         # Somebody else may have been faster: what counts is what stands there under the lock.
         if turn := _next(_standings(connection, scripts), scripts) is script:
-            had_plans = _exists(connection, "audiostore.plans")
+            is_new = not _exists(connection, "audiostore.plans")
             connection.execute(script.text.encode())
             connection.execute(script.record.encode())
-            if not had_plans and _exists(connection, "audiostore.plans"):
-                _begin_with(connection, plans)
+            if is_new and _exists(connection, "audiostore.plans"):
+                _begin_with(connection, plans, bucket)
         connection.execute("commit")
     except BaseException:
         if not connection.closed:
@@ -174,7 +201,11 @@ def _run(
     return turn
 
 
-def _begin_with(connection: psycopg.Connection[Any], plans: Mapping[str, Limits]) -> None:
+def _begin_with(connection: psycopg.Connection[Any], plans: Mapping[str, Limits], bucket: str | None) -> None:
+    if bucket is not None:
+        connection.execute(
+            "insert into audiostore.settings (name, value) values ('bucket', to_jsonb(%s::text))", [bucket]
+        )
     for name, limits in plans.items():
         connection.execute(
             "insert into audiostore.plans (name, total, per_file, files) values (%s, %s, %s, %s) on conflict (name)"
@@ -230,10 +261,10 @@ def _told(what: str) -> Generator[None]:
         raise
     except psycopg.errors.InsufficientPrivilege as error:
         raise PermissionDenied(f"{what} ({error.diag.message_primary})") from error
-    except psycopg.ProgrammingError as error:
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        said = error.diag.message_primary or "no connection to the database"
+        raise Unavailable(f"{what} ({said})", retryable=True) from error
+    except psycopg.Error as error:
         # A connection string that can't be parsed comes without diagnosis, and may be quoted in the message.
         said = error.diag.message_primary
         raise ConfigurationError(f"{what}: {said or 'the connection string is malformed'}") from error if said else None
-    except psycopg.Error as error:
-        said = error.diag.message_primary or "no connection to the database"
-        raise Unavailable(f"{what} ({said})", retryable=True) from error
