@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 
+from audiostore.testing import SettableClock
 from tests.postgres.databases import Database, Databases
 
 
@@ -12,16 +14,33 @@ def suite_template(databases: Databases) -> str:
     return databases.template("suite", _build, base=databases.supabase())
 
 
+def set_clock(database: Database, moment: float) -> None:
+    """From now on it is *moment* in the database, until it is set again."""
+    database.run("update audiostore.test_clock set moment = %s", datetime.fromtimestamp(moment, UTC))
+
+
+class DatabaseClock(SettableClock):
+    """The database's clock is this one."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+        set_clock(database, self())
+
+    def advance(self, by: timedelta) -> None:
+        super().advance(by)
+        set_clock(self._database, self())
+
+
 def _build(database: Database) -> None:
     folder = resources.files("audiostore.catalogs") / "sql" / "postgres"
     for script in sorted(folder.iterdir(), key=lambda each: each.name):
         database.run(script.read_text("utf-8"))
-    database.make_clock_settable()
-    without_plans(database)
-
-
-def without_plans(database: Database) -> None:
     database.run("""
+        create table audiostore.test_clock as select clock_timestamp() as moment;
+        create or replace function audiostore.clock() returns timestamptz
+        language plpgsql volatile set search_path = '' as $$
+        begin return (select moment from audiostore.test_clock); end $$;
         create or replace function audiostore.plan_of(wanted text) returns text
-        language plpgsql stable set search_path = '' as $$ begin return null; end $$
+        language plpgsql stable set search_path = '' as $$ begin return null; end $$;
     """)

@@ -8,10 +8,9 @@ import pytest
 
 from audiostore.catalogs.postgres import PostgresCatalog
 from audiostore.protocols import Catalog
-from audiostore.testing import CatalogSuite
-from audiostore.testing.reservation_tests import Advance
+from audiostore.testing import CatalogSuite, SettableClock
 from tests.postgres.databases import Database, Databases
-from tests.postgres.suite_database import suite_template
+from tests.postgres.suite_database import DatabaseClock, suite_template
 
 
 class TestPostgresCatalog(CatalogSuite):
@@ -21,11 +20,9 @@ class TestPostgresCatalog(CatalogSuite):
             yield database
 
     @pytest.fixture
-    def advance(self, database: Database) -> Advance:
-        return database.advance
+    def clock(self, database: Database) -> SettableClock:
+        return DatabaseClock(database)
 
     @pytest.fixture
-    def catalog(self, database: Database) -> Iterator[Catalog]:
-        catalog = PostgresCatalog.connect(database.dsn)
-        yield catalog
-        catalog.close()
+    def catalog(self, database: Database, clock: SettableClock) -> Catalog:
+        return PostgresCatalog.connect(database.dsn)
