@@ -99,7 +99,7 @@ def test_the_second_time_changes_nothing(after_a_year: Database) -> None:
 
 def test_the_apps_trigger_and_policies_are_gone(after_a_year: Database) -> None:
     assert after_a_year.rows("select tgname from pg_trigger where tgname = 'update_storage_usage_trigger'") == []
-    assert after_a_year.rows("select policyname from pg_policies where policyname like 'Users can%%'") == []
+    assert after_a_year.rows("select policyname from pg_policies where policyname like 'Users can%'") == []
     assert after_a_year.value("select to_regprocedure('public.update_user_storage_usage()')") is None
 
 

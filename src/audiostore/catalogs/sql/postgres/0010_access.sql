@@ -21,13 +21,15 @@ drop policy if exists "Users can insert own file uploads" on public.file_uploads
 drop policy if exists "Users can update own file uploads" on public.file_uploads;
 drop policy if exists "Users can delete own file uploads" on public.file_uploads;
 
--- No policies: whoever is not the owner of these tables sees no row.
+-- The private tables are for our functions alone. The policy says so in so many words; it lets nobody in.
 do $$
 declare
     each text;
 begin
     for each in select tablename from pg_tables where schemaname = 'audiostore' loop
         execute format('alter table audiostore.%I enable row level security', each);
+        execute format('drop policy if exists "audiostore: nobody" on audiostore.%I', each);
+        execute format('create policy "audiostore: nobody" on audiostore.%I for select using (false)', each);
     end loop;
 end $$;
 

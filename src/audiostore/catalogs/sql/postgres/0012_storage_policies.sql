@@ -11,14 +11,14 @@ end $$;
 
 -- Before the bytes come, the server asks with what the request declares. 64 KiB are for the form around them; one that
 -- declares nothing is held to its size later, by the sweep or by the trigger of the next script.
-create or replace function audiostore.may_upload(name text, metadata jsonb) returns boolean
+create or replace function audiostore.may_upload(path text, declared jsonb) returns boolean
 language plpgsql stable security definer set search_path = '' as $$
 begin
     return exists (
         select from audiostore.reservations
-        where pending_key = name and backend = 'supabase' and owner = auth.uid()::text
+        where pending_key = path and backend = 'supabase' and owner = auth.uid()::text
             and expires_at > audiostore.clock()
-            and greatest((metadata ->> 'contentLength')::numeric, (metadata ->> 'size')::numeric, 0) <= size + 65536
+            and greatest((declared ->> 'contentLength')::numeric, (declared ->> 'size')::numeric, 0) <= size + 65536
     );
 end $$;
 
