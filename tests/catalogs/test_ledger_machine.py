@@ -179,7 +179,7 @@ class SQLiteLedgers(Ledgers):
         self.folder.cleanup()
 
 
-def run(machine: Callable[[], Ledgers], examples: int) -> None:
+def run(machine: type[Ledgers], examples: int) -> None:
     course = settings(max_examples=examples, stateful_step_count=30, deadline=None, suppress_health_check=SLOW)
     run_state_machine_as_test(machine, settings=course)
 
