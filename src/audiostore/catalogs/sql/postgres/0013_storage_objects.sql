@@ -1,5 +1,29 @@
+-- The storage server's own table of objects: what it knows better than an older writer, and what it can hold to account.
+
+-- An older backend uploads, then records megabytes with two decimals, by which many a short take is nothing. The object
+-- is there by then, and its size is known.
+create or replace function audiostore.take_object_size() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    select (metadata ->> 'size')::bigint into new.size from storage.objects
+    where bucket_id = audiostore.bucket() and name = new.storage_path and metadata ->> 'size' ~ '^[0-9]{1,18}$';
+    return new;
+end $$;
+
+do $$
+begin
+    if to_regclass('storage.objects') is not null then
+        -- Its name comes before audiostore_complete, and so does it.
+        create or replace trigger audiostore_a_size before insert on public.file_uploads
+            for each row when (new.size is null and new.backend = 'supabase')
+            execute function audiostore.take_object_size();
+    end if;
+end $$;
+revoke all on function audiostore.take_object_size() from public;
+
 -- Optional: hold every object to its reservation inside the storage server's own transaction, whatever protocol it came
--- by. `select audiostore.watch_objects(true)` turns it on, `false` off.
+-- by. `select audiostore.watch_objects(true)` turns it on, `false` off. It commits nothing: what was uploaded is a file
+-- once the app has looked at it.
 
 create or replace function audiostore.object_changed() returns trigger
 language plpgsql security definer set search_path = '' as $$
