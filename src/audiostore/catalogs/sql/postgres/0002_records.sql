@@ -21,6 +21,7 @@ alter table public.file_uploads
     add column if not exists section text,
     add column if not exists backend text not null default 'supabase',
     add column if not exists size bigint check (size >= 0),
+    add column if not exists size_source text, -- 'megabytes': rounded ones are all that anybody knew
     add column if not exists sha256 text,
     add column if not exists content_type text,
     add column if not exists duration double precision,
@@ -91,7 +92,10 @@ begin
     if tg_op = 'INSERT' then
         foreigner := new.owner is null;
         new.owner := coalesce(new.owner, new.user_id::text);
-        new.size := coalesce(new.size, audiostore.bytes_of(new.file_size_mb));
+        if new.size is null then
+            new.size := audiostore.bytes_of(new.file_size_mb);
+            new.size_source := 'megabytes';
+        end if;
         new.chapter := coalesce(new.chapter, new.chapter_id::text);
         new.section := coalesce(new.section, new.section_id::text);
         new.chapter_id := coalesce(new.chapter_id, audiostore.as_integer(new.chapter));
@@ -128,6 +132,9 @@ begin
     end if;
     if new.size is not distinct from old.size and new.file_size_mb is distinct from old.file_size_mb then
         new.size := audiostore.bytes_of(new.file_size_mb);
+        new.size_source := 'megabytes';
+    elsif new.size is distinct from old.size and new.size_source is not distinct from old.size_source then
+        new.size_source := null;
     end if;
     if new.chapter is distinct from old.chapter then
         new.chapter_id := audiostore.as_integer(new.chapter);
@@ -205,18 +212,21 @@ from (
 ) as ranked
 where ranked.id = late.id and ranked.rank > 1;
 do $$
+declare
+    bucket text := coalesce((select value #>> '{}' from audiostore.settings where name = 'bucket'), 'audio-files');
 begin
     if to_regclass('storage.objects') is not null then
         update public.file_uploads as file set
             size = (object.metadata ->> 'size')::bigint,
             content_type = coalesce(file.content_type, object.metadata ->> 'mimetype')
         from storage.objects as object
-        where file.size is null and object.bucket_id = 'audio-files' and object.name = file.storage_path
+        where file.size is null and object.bucket_id = bucket and object.name = file.storage_path
             and object.metadata ->> 'size' ~ '^[0-9]{1,18}$';
     end if;
 end $$;
 update public.file_uploads set
-    size = coalesce(size, audiostore.bytes_of(file_size_mb)), owner = coalesce(owner, user_id::text),
+    size = coalesce(size, audiostore.bytes_of(file_size_mb)),
+    size_source = case when size is null then 'megabytes' else size_source end, owner = coalesce(owner, user_id::text),
     chapter = coalesce(chapter, chapter_id::text), section = coalesce(section, section_id::text)
 where size is null or (owner is null and user_id is not null);
 alter table public.file_uploads alter column size set not null;

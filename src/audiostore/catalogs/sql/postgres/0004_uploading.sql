@@ -256,5 +256,8 @@ begin
         select id from audiostore.reservations where finished_at <= at - audiostore.setting('keep')
         order by finished_at limit many for update skip locked
     );
+    delete from audiostore.overrides where owner in (
+        select owner from audiostore.overrides where until <= at limit many for update skip locked
+    );
     return to_jsonb(expired);
 end $$;

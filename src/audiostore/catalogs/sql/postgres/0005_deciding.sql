@@ -241,6 +241,19 @@ begin
     return file;
 end $$;
 
+-- A trigger of the storage may have committed first, and knew no more than the size.
+create or replace function audiostore.add_facts(file public.file_uploads, written jsonb) returns public.file_uploads
+language plpgsql set search_path = '' as $$
+begin
+    if file.sha256 is null and written ->> 'sha256' is not null and file.size = (written ->> 'size')::bigint then
+        update public.file_uploads set
+            sha256 = written ->> 'sha256', content_type = written ->> 'content_type',
+            duration = coalesce((written ->> 'duration')::float8, duration)
+        where id = file.id returning * into file;
+    end if;
+    return file;
+end $$;
+
 create or replace function audiostore.commit(request jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -254,7 +267,7 @@ declare
     limits jsonb;
 begin
     if made.state = 'committed' then
-        file := audiostore.visible(made.owner, made.file_id);
+        file := audiostore.add_facts(audiostore.visible(made.owner, made.file_id), written);
         return jsonb_build_object('file', audiostore.file_json(file), 'removals', removals);
     elsif made.state is distinct from 'pending' then
         perform audiostore.refuse_as_expired(request ->> 'reservation');
