@@ -183,6 +183,11 @@ class Catalog(Protocol):
     and if it dies first, ``claim`` hands the removal to a sweep.
     """
 
+    @property
+    def has_plans(self) -> bool:
+        """Whether it knows what owners may keep, so that a store needs no quota policy (and can only tighten it)."""
+        ...
+
     def reserve(self, request: Request) -> Reservation:
         """Take room for an upload, or give back the reservation that the same idempotency key made.
 

@@ -34,6 +34,7 @@ COMMANDS = (
     "promote",
     "doctor",
     "bucket",
+    "schema",
     "fake",
     "version",
 )

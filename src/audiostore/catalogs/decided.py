@@ -24,6 +24,8 @@ class DecidedCatalog(ABC):
     (and so idempotency keys) are remembered.
     """
 
+    has_plans = False
+
     def __init__(self, *, clock: Callable[[], float], removal_delay: timedelta, keep: timedelta) -> None:
         self._clock = clock
         self._removal_delay = removal_delay

@@ -29,6 +29,11 @@ class Session:
     given: AudioStore | None = None
 
     @property
+    def settings(self) -> Settings:
+        """What the environment says, or the file that stands for it."""
+        return Settings.from_env(self._environ())
+
+    @property
     def folder(self) -> Path:
         """The folder that holds the files."""
         return self.root if self.root is not None else Settings.from_env(self._environ()).upload_folder

@@ -16,7 +16,7 @@ from audiostore.keys import Key
 from audiostore.models import AudioFile, Limits, Removal, Upload, parse_text
 from audiostore.paths import ChapterSectionPath
 from audiostore.protocols import Backend, Catalog, PathBuilder, Processor, QuotaPolicy
-from audiostore.quota import DEFAULT_QUOTA
+from audiostore.quota import DEFAULT_QUOTA, CatalogQuota
 from audiostore.signing import LinkSigner
 from audiostore.store.memo import LinkMemo
 
@@ -36,7 +36,7 @@ class Options(TypedDict, total=False):
 
     backends: Iterable[Backend]
     fallback: Backend | None
-    quota: QuotaPolicy
+    quota: QuotaPolicy | None
     paths: PathBuilder | None
     process: Processor | None
     secret: Secret | None
@@ -57,7 +57,7 @@ class StoreParts:
         *,
         backends: Iterable[Backend] = (),
         fallback: Backend | None = None,
-        quota: QuotaPolicy = DEFAULT_QUOTA,
+        quota: QuotaPolicy | None = None,
         paths: PathBuilder | None = None,
         process: Processor | None = None,
         secret: Secret | None = None,
@@ -73,7 +73,7 @@ class StoreParts:
         self.catalog = catalog
         self.fallback = fallback
         self.backends = _by_name((backend, *backends, *((fallback,) if fallback else ())))
-        self.quota = quota
+        self.quota = quota or (CatalogQuota() if catalog.has_plans else DEFAULT_QUOTA)
         self.paths: PathBuilder = paths if paths is not None else ChapterSectionPath()
         self.process = process
         self.base_url = base_url.rstrip("/")
