@@ -166,3 +166,15 @@ def test_every_way_in_gives_the_same_type_and_the_cache_control_that_the_server_
     # In parts the server takes a number of seconds and nothing beside it.
     whole = way in {"write", "grant"}
     assert told["cache_control"] == ("max-age=31536000, immutable" if whole else "max-age=31536000")
+
+
+def test_a_server_takes_seconds_for_the_cache_and_nothing_beside_them(
+    project: Served, store: AudioStore, browsers: list[Browser]
+) -> None:
+    grant, browser = granted(store, browsers, size=4)
+    browser.begin(4, cacheControl="60, immutable")
+    browser.send(b"RIFF")
+    key = store.finish_upload(grant).key
+    headers = {"authorization": f"Bearer {project.fake.service_key}"}
+    told = httpx.get(f"{project.url}/storage/v1/object/info/audio-files/{key}", headers=headers).json()
+    assert told["cache_control"] == "no-cache"
