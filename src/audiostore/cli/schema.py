@@ -49,7 +49,7 @@ def apply_schema(session: Session, *, dsn: str | None, again: bool, watch_object
 
     New tables begin with the quotas and the bucket of the settings; later on the database's own numbers count.
     """
-    settings = session.settings
+    settings = session.environment
     plans = {
         name: Limits(total=total, per_file=settings.max_file_size)
         for name, total in (("free", settings.free_quota), ("paid", settings.paid_quota))
@@ -107,7 +107,7 @@ def write_schema(session: Session, *, folder: Path) -> None:
 
 
 def _url(session: Session, dsn: str | None) -> str:
-    url = dsn or session.settings.database_url
+    url = dsn or session.environment.database_url
     if url is None:
         raise click.UsageError("which database? give --dsn, or set DATABASE_URL")
     return url

@@ -90,7 +90,8 @@ class AudioStore(DirectUploads, Reading, Changing, Accounts, Upkeep):
     ) -> Self:
         """Make a store over the ``supabase.Client`` that the app has: files in its *bucket*, the catalog beside them.
 
-        The client needs the service key, the project audiostore's tables: ``audiostore schema``. *options* are those of ``AudioStore``.
+        The client needs the service key, the project audiostore's tables (``audiostore schema``). *options* are those
+        of ``AudioStore``.
 
         Raises:
             ConfigurationError: not a client, or the extra is missing: ``pip install "audiostore[supabase]"``.

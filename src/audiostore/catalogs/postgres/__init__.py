@@ -43,6 +43,8 @@ class PostgresCatalog:
     Make one with ``connect`` or ``from_supabase``.
     """
 
+    has_plans = True
+
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
