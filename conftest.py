@@ -44,6 +44,17 @@ def enter_with_store(page: dict[str, Any]) -> None:
     page["take"] = page["store"].put("take.wav", owner="alice", project="p1", chapter=1, section=2)
 
 
+def enter_with_postgres(page: dict[str, Any]) -> None:
+    """The page on the tables in Postgres begins with the database of an app that has tracked storage itself."""
+    from tests.postgres.databases import shared_databases
+
+    enter(page)
+    databases = shared_databases()
+    database = databases.make(databases.lived_in())
+    page["database_url"] = database.dsn
+    page["_page"]["exports"] = f"export DATABASE_URL='{database.dsn}'\n"
+
+
 def leave(page: dict[str, Any]) -> None:
     if store := page.get("store"):
         close = getattr(store, "close", None)
@@ -128,10 +139,18 @@ def _environment() -> dict[str, str]:
     return kept | tracing | {"PATH": folders, "PYTHONWARNINGS": "error"}
 
 
+POSTGRES = "docs/how-to/postgres.md"
 _pages = Sybil(
     parsers=[PythonCodeBlockParser(doctest_optionflags=FLAGS), CodeBlockParser("console", run_console)],
     patterns=["*.md"],
+    excludes=[POSTGRES],
     setup=enter,
+    teardown=leave,
+)
+_postgres = Sybil(
+    parsers=[PythonCodeBlockParser(doctest_optionflags=FLAGS), CodeBlockParser("console", run_console)],
+    patterns=[POSTGRES],
+    setup=enter_with_postgres,
     teardown=leave,
 )
 CHAPTERS = "store/[a-z]*.py"
@@ -141,7 +160,7 @@ _docstrings = Sybil(
 _chapters = Sybil(
     parsers=[DocTestParser(FLAGS)], path="src", patterns=[CHAPTERS], setup=enter_with_store, teardown=leave
 )
-_collect = integration.pytest_integration(_pages, _docstrings, _chapters)
+_collect = integration.pytest_integration(_pages, _postgres, _docstrings, _chapters)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

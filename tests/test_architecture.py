@@ -25,6 +25,7 @@ ALLOWED = {
     "pytest": "testing/",
     "httpx": "transport.py",
     "httpcore": "transport.py",
+    "psycopg": "catalogs/postgres/",
 }
 """Third-party modules, and the folder of the package that may import them (``""``: anywhere)."""
 

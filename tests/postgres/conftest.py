@@ -4,13 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.postgres.databases import Database, Databases
-from tests.postgres.server import shared_server
+from tests.postgres.databases import Database, Databases, shared_databases
 
 
 @pytest.fixture(scope="session")
 def databases() -> Databases:
-    return Databases(shared_server())
+    return shared_databases()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,7 +14,7 @@ from typing import Any, TypeAlias
 import psycopg
 
 from audiostore.catalogs.postgres import schema
-from tests.postgres.server import SUPERUSER, Server
+from tests.postgres.server import SUPERUSER, Server, shared_server
 
 HERE = Path(__file__).parent
 SKELETON = HERE / "skeleton.sql"
@@ -140,6 +141,12 @@ class Databases:
         owner = SUPERUSER if base == "template1" else "postgres"
         _command(self.server, f'create database "{name}" template "{base}" owner "{owner}"')
         return Database(self.server, name)
+
+
+@cache
+def shared_databases() -> Databases:
+    """Give those of the one server of this process."""
+    return Databases(shared_server())
 
 
 def _command(server: Server, command: str) -> None:

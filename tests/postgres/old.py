@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from tests.postgres.databases import Connection, Database
 
@@ -35,10 +34,10 @@ class OldBackend:
         with self.database.acting("service_role") as connection:
             connection.execute("delete from public.file_uploads where id = any (%s)", [list(records)])
 
-    def used(self, user: str) -> Decimal | None:
+    def used(self, user: str) -> float | None:
         """Tell the megabytes that the row of credits shows; None: there is no row."""
         rows = self.database.rows("select storage_used_mb from public.user_credits where user_id = %s", user)
-        return rows[0][0] if rows else None
+        return float(rows[0][0]) if rows and rows[0][0] is not None else None
 
     def quota(self, user: str) -> int | None:
         rows = self.database.rows("select storage_quota_mb from public.user_credits where user_id = %s", user)
@@ -47,7 +46,7 @@ class OldBackend:
     def fits(self, user: str, megabytes: float) -> bool:
         """Check the quota as it did: no row is nothing of 500, and what is null passes."""
         used, quota = self.used(user), self.quota(user)
-        return self.quota(user) is None or float(used or 0) + megabytes <= (quota or 500)
+        return self.quota(user) is None or (used or 0) + megabytes <= (quota or 500)
 
 
 def committed(database: Database, owner: str) -> int:
@@ -63,8 +62,7 @@ def call(database: Database, method: str, **request: object) -> dict[str, Any]:
 
 def called(connection: Connection, method: str, **request: object) -> dict[str, Any]:
     ((told,),) = connection.execute(f"select public.audiostore_{method}(%s)".encode(), [json.dumps(request)])
-    assert isinstance(told, dict)
-    return told
+    return cast("dict[str, Any]", told)
 
 
 def reservation(owner: str, size: int, path: str | None = None) -> dict[str, object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 import psycopg
 import pytest
@@ -29,7 +28,7 @@ def tried(database: Database, user: str, *statements: str) -> int:
 class TestDeleting:
     """S01: the trigger fires on DELETE, and reads NEW."""
 
-    def used_after(self, database: Database) -> Decimal | None:
+    def used_after(self, database: Database) -> float | None:
         old = OldBackend(database)
         old.deletes(*[old.records(ALICE, 50) for _ in range(10)])
         return old.used(ALICE)
@@ -65,7 +64,7 @@ class TestOwnersWithoutCredits:
 class TestRounding:
     """S03: megabytes with two decimals."""
 
-    def records_short_takes(self, database: Database) -> Decimal | None:
+    def records_short_takes(self, database: Database) -> float | None:
         database.run(
             "insert into storage.objects (bucket_id, name, metadata)"
             f" select 'audio-files', '{ALICE}/p/' || number, '{{\"size\": 5242}}' from generate_series(1, 20) as number"
@@ -78,7 +77,7 @@ class TestRounding:
         assert self.records_short_takes(hand_made) == 0
 
     def test_they_count_to_the_byte_even_for_old_writers(self, upgraded: Database) -> None:
-        assert self.records_short_takes(upgraded) == Decimal("0.10")
+        assert self.records_short_takes(upgraded) == 0.10
         assert committed(upgraded, ALICE) == 104840
 
     def test_new_writers_say_bytes(self, upgraded: Database) -> None:
@@ -89,7 +88,7 @@ class TestRounding:
 class TestChangingOwners:
     """S04: an UPDATE of user_id counts for the new owner alone."""
 
-    def gives_away(self, database: Database) -> Sequence[Decimal | None]:
+    def gives_away(self, database: Database) -> Sequence[float | None]:
         old = OldBackend(database)
         made = old.records(ALICE, 100)
         database.run("update public.file_uploads set user_id = %s where id = %s", BOB, made)
@@ -127,7 +126,7 @@ class TestForging:
 class TestRetries:
     """S07: the path is not unique."""
 
-    def records_four_times(self, database: Database) -> Decimal | None:
+    def records_four_times(self, database: Database) -> float | None:
         for _ in range(4):
             OldBackend(database).records(ALICE, 10, f"{ALICE}/p/same.wav")
         return OldBackend(database).used(ALICE)

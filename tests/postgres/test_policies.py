@@ -59,7 +59,7 @@ class Server:
 
 def reserve(database: Database, size: int, *, path: str = PATH, owner: str = ALICE, backend: str = "supabase") -> str:
     made = str(uuid.uuid4())
-    asked = {
+    asked: dict[str, object] = {
         "id": made, "owner": owner, "key": path, "backend": backend, "size": size, "filename": "take.wav",
         "content_type": "audio/wav", "metadata": {}, "ttl": 900, "hold": 60, "limits": None,
     }  # fmt: skip

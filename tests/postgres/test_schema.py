@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -41,8 +42,8 @@ def test_scripts_run_in_order_and_once(project: Database) -> None:
 def test_four_at_once_run_each_script_once(project: Database) -> None:
     slow = [replace(each, text=f"{each.text} select pg_sleep(0.05);") for each in SCRIPTS]
     with ThreadPoolExecutor(4) as pool:
-        ran = list(pool.map(lambda _: schema.apply(project.dsn, scripts=slow), range(4)))
-    assert sorted(each.version for some in ran for each in some) == [1, 2, 3]
+        calls = [pool.submit(schema.apply, project.dsn, scripts=slow) for _ in range(4)]
+    assert sorted(each.version for call in calls for each in call.result()) == [1, 2, 3]
     assert runs(project) == [2, 3]
 
 
@@ -135,3 +136,9 @@ def test_a_connection_that_is_cut_in_the_middle_leaves_nothing_half_done(project
         schema.apply(project.dsn, scripts=(ONE, cut))
     with psycopg.connect(project.dsn) as connection:
         assert connection.execute("select count(*) from public.runs").fetchone() == (0,)
+
+
+def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigurationError, match=r"audiostore\[postgres\]"):
+        schema.check("postgresql://localhost/x")
