@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Self, get_args
 
 from audiostore.testing.supabase import doors, tokens
+from audiostore.testing.supabase.actors import OPERATIONS, Operation
 from audiostore.testing.supabase.faults import Fault, Faults
-from audiostore.testing.supabase.model import OPERATIONS, Bucket, Operation, Policy, Project, new_secret
+from audiostore.testing.supabase.model import Bucket, Policy, Project, new_secret
 from audiostore.testing.supabase.router import route
 from audiostore.testing.supabase.server import Server
+from audiostore.testing.supabase.staging import Staging
 from audiostore.testing.supabase.wire import Request, Response
 
 Others = Literal["pass", "refuse"]
@@ -28,7 +30,7 @@ class Seen:
     headers: Mapping[str, str]
 
 
-class FakeSupabase:
+class FakeSupabase(Staging):
     """Supabase Storage in memory, as the real server was recorded to answer; a new one is empty.
 
     Between ``start()`` and ``stop()``, or in a ``with`` block, httpx (and so supabase-py, sync and async) and requests
@@ -177,7 +179,10 @@ class FakeSupabase:
         role: str = "authenticated",
         claims: Mapping[str, Any] | None = None,
     ) -> str:
-        """Give an access token of this user, as signing in would."""
+        """Give an access token of this user, as signing in would; who is not registered is, without an address."""
+        with self._project.lock:
+            if user_id not in self._project.users.by_id:
+                self._project.users.add(self.now, email="", password=None, id=user_id)
         now = int(self.now.timestamp())
         content = {"sub": user_id, "role": role, "aud": role, "iat": now, "exp": now + int(expires_in.total_seconds())}
         return tokens.mint({**content, **(claims or {})}, secret=self.jwt_secret)

@@ -10,7 +10,7 @@ from email.utils import format_datetime
 from typing import Final
 from urllib.parse import unquote
 
-from audiostore.testing.supabase import buckets, listing, objects, reading, refusals, signing, tus
+from audiostore.testing.supabase import auth, buckets, listing, objects, reading, refusals, rest, signing, tus
 from audiostore.testing.supabase.model import Project
 from audiostore.testing.supabase.wire import Request, Response, answer
 
@@ -51,6 +51,20 @@ _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("PUT", f"/object/{_OBJECT}", objects.upload),
     ("DELETE", f"/object/{_BUCKET}", objects.remove),
     ("DELETE", f"/object/{_OBJECT}", objects.remove_one),
+    ("POST", "/auth/v1/signup", auth.sign_up),
+    ("POST", "/auth/v1/token", auth.token),
+    ("GET", "/auth/v1/user", auth.show_own),
+    ("PUT", "/auth/v1/user", auth.change_own),
+    ("POST", "/auth/v1/logout", auth.sign_out),
+    ("GET", "/auth/v1/admin/users", auth.list_users),
+    ("POST", "/auth/v1/admin/users", auth.create_user),
+    ("GET", "/auth/v1/admin/users/(?P<id>[^/]+)", auth.show_user),
+    ("PUT", "/auth/v1/admin/users/(?P<id>[^/]+)", auth.change_user),
+    ("DELETE", "/auth/v1/admin/users/(?P<id>[^/]+)", auth.remove_user),
+    ("*", "/auth/v1/.*", auth.nothing_here),
+    ("*", r"/rest/v1/rpc/(?P<function>[^/]+)", rest.answer_rpc),
+    ("*", r"/rest/v1/(?P<table>[^/]+)", rest.answer_table),
+    ("*", r"/rest/v1/?.*", rest.answer_other),
 )
 _COMPILED: Final = tuple((method, re.compile(path), handler) for method, path, handler in _ROUTES)
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -72,7 +86,7 @@ def route(project: Project, request: Request) -> Response:
 def _routed(project: Project, request: Request) -> Response:
     method = "GET" if request.method == "HEAD" and not request.path.startswith(_TUS) else request.method
     for accepted, path, handler in _COMPILED:
-        match = path.fullmatch(request.path) if accepted == method else None
+        match = path.fullmatch(request.path) if accepted in {method, "*"} else None
         if match:
             named = {name: part for name, part in match.groupdict().items() if part is not None}
             if any(_BAD_ESCAPE.search(part) for part in named.values()):
