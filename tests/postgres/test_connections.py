@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -180,6 +181,17 @@ def test_a_fork_shares_no_connection(applied: Database) -> None:
         timeout=60,
     )
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_a_catalog_that_nobody_closed_closes_at_the_end_of_its_life(applied: Database) -> None:
+    catalog = PostgresCatalog.connect(applied.dsn)
+    catalog.usage("alice", Limits())
+    assert applied.value(f"select count(*) from pg_stat_activity where {OURS}") == 1
+    del catalog
+    gc.collect()
+    deadline = time.monotonic() + 20
+    while applied.value(f"select count(*) from pg_stat_activity where {OURS}"):
+        assert time.monotonic() < deadline
 
 
 def test_a_database_without_our_functions_says_what_to_do(project: Database) -> None:
