@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -123,7 +124,7 @@ def test_more_threads_than_connections_take_turns(applied: Database) -> None:
     watcher = threading.Thread(target=watch)
     watcher.start()
     with ThreadPoolExecutor(12) as threads:
-        list(threads.map(lambda _: alice.stores(1), range(60)))
+        list(threads.map(alice.stores, [1] * 60))
     done.set()
     watcher.join()
     assert max(seen) == 2
@@ -182,6 +183,17 @@ def test_a_fork_shares_no_connection(applied: Database) -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
+def test_a_catalog_that_nobody_closed_closes_at_the_end_of_its_life(applied: Database) -> None:
+    catalog = PostgresCatalog.connect(applied.dsn)
+    catalog.usage("alice", Limits())
+    assert applied.value(f"select count(*) from pg_stat_activity where {OURS}") == 1
+    del catalog
+    gc.collect()
+    deadline = time.monotonic() + 20
+    while applied.value(f"select count(*) from pg_stat_activity where {OURS}"):
+        assert time.monotonic() < deadline
+
+
 def test_a_database_without_our_functions_says_what_to_do(project: Database) -> None:
     catalog = PostgresCatalog.connect(project.dsn)
     with pytest.raises(ConfigurationError, match="audiostore schema apply"):
@@ -221,7 +233,10 @@ def test_a_server_that_is_not_there_may_be_asked_again(tmp_path: Path) -> None:
 
 
 def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audiostore.catalogs.postgres.direct.find_spec", lambda name: None)
+    def find_nothing(name: str) -> None:
+        return None
+
+    monkeypatch.setattr("audiostore.catalogs.postgres.direct.find_spec", find_nothing)
     with pytest.raises(ConfigurationError, match=r"audiostore\[postgres\]"):
         PostgresCatalog.connect("postgresql://localhost/x")
 

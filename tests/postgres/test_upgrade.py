@@ -189,3 +189,23 @@ def test_a_table_of_credits_that_comes_later_is_taken_up(without_credits: Databa
     schema.apply(without_credits.dsn, again=True)
     assert shown(without_credits, ALICE) == (Decimal("3.00"), 500)
     assert shown(without_credits, BOB) == (Decimal("3.51"), 5000)
+
+
+def test_a_plan_that_shows_is_not_taken_for_a_quota_set_by_hand(upgraded: Database) -> None:
+    upgraded.run("update audiostore.plans set total = %s where name = 'free'", 300 * MB)
+    assert shown(upgraded, ALICE)[1] == 300
+    schema.apply(upgraded.dsn, again=True)
+    assert upgraded.rows("select * from audiostore.overrides") == []
+
+
+def test_applying_again_takes_back_what_somebody_granted(upgraded: Database) -> None:
+    upgraded.run("""
+        grant all on all functions in schema audiostore to anon;
+        grant all on audiostore.accounts, public.file_uploads to authenticated;
+        grant all on function public.audiostore_reserve(jsonb) to anon;
+    """)
+    schema.apply(upgraded.dsn, again=True)
+    assert not upgraded.value("select has_function_privilege('anon', 'audiostore.clock()', 'execute')")
+    assert not upgraded.value("select has_function_privilege('anon', 'audiostore_reserve(jsonb)', 'execute')")
+    assert not upgraded.value("select has_table_privilege('authenticated', 'audiostore.accounts', 'select')")
+    assert not upgraded.value("select has_table_privilege('authenticated', 'file_uploads', 'insert')")

@@ -6,6 +6,7 @@ import json
 import os
 import select
 import threading
+import weakref
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -78,6 +79,8 @@ class DirectCalls:
         self._turns = threading.BoundedSemaphore(self._connections)
         self._idle: list[psycopg.Connection[Any]] = []
         self._opened: int = 0
+        # Whoever forgets to close, closes at the end of this object's life.
+        weakref.finalize(self, _abandon, self._idle, self._pid)
 
     def _check_fork(self) -> None:
         if self._pid != os.getpid():
@@ -138,6 +141,11 @@ class DirectCalls:
                 self._idle.append(connection)
         if not keep:
             connection.close()
+
+
+def _abandon(idle: list[psycopg.Connection[Any]], pid: int) -> None:
+    while idle and pid == os.getpid():
+        idle.pop().close()
 
 
 def _is_dead(connection: psycopg.Connection[Any]) -> bool:
