@@ -22,6 +22,7 @@ def fake(port: int) -> None:
 
     supabase = FakeSupabase()
     supabase.create_bucket(_BUCKET)
+    supabase.apply_schema()
     stopped = threading.Event()
 
     def stop(signum: int, frame: object) -> None:
