@@ -191,6 +191,13 @@ def test_requests_reads_the_same_tables(fake: FakeSupabase) -> None:
     assert (answer.headers["content-range"], answer.headers["server"]) == ("0-0/*", "postgrest/13.0.8")
 
 
+def test_a_page_of_any_origin_may_ask(fake: FakeSupabase) -> None:
+    asked = {"origin": "https://app.example", "access-control-request-headers": "authorization, prefer"}
+    for path in ("/rest/v1/books", "/auth/v1/token"):
+        answer = httpx.options(fake.url + path, headers=asked)
+        assert (answer.status_code, answer.headers["access-control-allow-headers"]) == (204, "authorization, prefer")
+
+
 def test_faults_befall_these_routes_too(fake: FakeSupabase) -> None:
     fake.table("notes", rows=[{"text": "a"}])
     url, headers = f"{fake.url}/rest/v1/notes", {"authorization": f"Bearer {fake.service_key}"}

@@ -33,6 +33,7 @@ def fake(port: int, write_env: Path | None) -> None:
 
     supabase = FakeSupabase()
     supabase.create_bucket(_BUCKET)
+    supabase.apply_schema()
     stopped = threading.Event()
 
     def stop(signum: int, frame: object) -> None:

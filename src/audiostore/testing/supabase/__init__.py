@@ -1,4 +1,4 @@
-"""A stand-in for Supabase Storage, held against recordings of the real server: for any project that uses supabase-py.
+"""A stand-in for a Supabase project, held against recordings of the real servers: for whatever uses supabase-py.
 
 Nothing of AudioStore is needed to use it, and no account.
 """

@@ -19,6 +19,7 @@ Handler = Callable[[Project, Request, Mapping[str, str]], Response]
 _BUCKET: Final = r"(?P<bucket>[^/]+)"
 _OBJECT: Final = rf"{_BUCKET}/(?P<key>.*)"
 _TUS: Final = "/upload/resumable"
+_ANY: Final = "*"
 _TUS_ID: Final = rf"{_TUS}/(?:(?P<signed>sign)/)?(?P<id>[^/]+)"
 _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", "/bucket", buckets.create),
@@ -61,10 +62,10 @@ _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/auth/v1/admin/users/(?P<id>[^/]+)", auth.show_user),
     ("PUT", "/auth/v1/admin/users/(?P<id>[^/]+)", auth.change_user),
     ("DELETE", "/auth/v1/admin/users/(?P<id>[^/]+)", auth.remove_user),
-    ("*", "/auth/v1/.*", auth.nothing_here),
-    ("*", r"/rest/v1/rpc/(?P<function>[^/]+)", rest.answer_rpc),
-    ("*", r"/rest/v1/(?P<table>[^/]+)", rest.answer_table),
-    ("*", r"/rest/v1/?.*", rest.answer_other),
+    (_ANY, "/auth/v1/.*", auth.nothing_here),
+    (_ANY, r"/rest/v1/rpc/(?P<function>[^/]+)", rest.answer_rpc),
+    (_ANY, r"/rest/v1/(?P<table>[^/]+)", rest.answer_table),
+    (_ANY, r"/rest/v1/?.*", rest.answer_other),
 )
 _COMPILED: Final = tuple((method, re.compile(path), handler) for method, path, handler in _ROUTES)
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -85,8 +86,9 @@ def route(project: Project, request: Request) -> Response:
 
 def _routed(project: Project, request: Request) -> Response:
     method = "GET" if request.method == "HEAD" and not request.path.startswith(_TUS) else request.method
+    other = "" if method == "OPTIONS" else _ANY
     for accepted, path, handler in _COMPILED:
-        match = path.fullmatch(request.path) if accepted in {method, "*"} else None
+        match = path.fullmatch(request.path) if accepted in {method, other} else None
         if match:
             named = {name: part for name, part in match.groupdict().items() if part is not None}
             if any(_BAD_ESCAPE.search(part) for part in named.values()):
