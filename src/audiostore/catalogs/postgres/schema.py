@@ -266,5 +266,5 @@ def _told(what: str) -> Generator[None]:
         raise Unavailable(f"{what} ({said})", retryable=True) from error
     except psycopg.Error as error:
         # A connection string that can't be parsed comes without diagnosis, and may be quoted in the message.
-        said = error.diag.message_primary
-        raise ConfigurationError(f"{what}: {said or 'the connection string is malformed'}") from error if said else None
+        told = error.diag.message_primary
+        raise ConfigurationError(f"{what}: {told or 'the connection string is malformed'}") from error if told else None
