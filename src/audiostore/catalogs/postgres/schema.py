@@ -266,5 +266,6 @@ def _told(what: str) -> Generator[None]:
         raise Unavailable(f"{what} ({said})", retryable=True) from error
     except psycopg.Error as error:
         # A connection string that can't be parsed comes without diagnosis, and may be quoted in the message.
-        said = error.diag.message_primary
-        raise ConfigurationError(f"{what}: {said or 'the connection string is malformed'}") from error if said else None
+        message = error.diag.message_primary
+        told = f"{what}: {message or 'the connection string is malformed'}"
+        raise ConfigurationError(told) from error if message else None
