@@ -100,7 +100,7 @@ def test_a_call_that_must_not_be_repeated_tells_that_nobody_knows(alice: Custome
 
 
 def test_a_call_that_would_wait_too_long_was_not_made(applied: Database) -> None:
-    applied.run(f'alter database "{applied.name}" set lock_timeout = 20')
+    applied.run("alter function public.audiostore_hide(jsonb) set lock_timeout = 20")
     catalog = PostgresCatalog.connect(applied.dsn, timeouts=QUICK)
     alice = Customer(catalog)
     file = alice.stores(60)

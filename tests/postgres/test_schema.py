@@ -61,6 +61,16 @@ def test_a_script_that_fails_leaves_nothing_and_those_before_it_stay(project: Da
     assert schema.apply(project.dsn, scripts=SCRIPTS) == [TWO, THREE]
 
 
+def test_a_large_table_may_take_its_time_but_not_keep_the_app_waiting(project: Database) -> None:
+    noted = replace(ONE, text="""
+        create table public.noted as
+        select current_setting('statement_timeout') as statement, current_setting('lock_timeout') as lock;
+    """)  # fmt: skip
+    schema.apply(project.dsn, scripts=[noted])
+    assert project.rows("select statement, lock from public.noted") == [("0", "20s")]
+    assert project.value("show lock_timeout") == "0"
+
+
 def test_a_changed_script_runs_again_and_so_do_those_after_it(project: Database) -> None:
     schema.apply(project.dsn, scripts=SCRIPTS)
     changed = (ONE, replace(TWO, text="insert into public.runs values (22);"), THREE)

@@ -28,8 +28,11 @@ _STAMP: Final = 20261122000000
 _LOCK: Final = 0x617564696F73746F
 _VERSIONS: Final = "audiostore.schema_versions"
 
+# A large table takes longer than a role's own limit may be; and who waits for the app's locks makes the app wait.
 _BEGIN: Final = f"""begin;
+set local statement_timeout = 0;
 select pg_advisory_xact_lock({_LOCK});
+set local lock_timeout = '20s';
 create schema if not exists audiostore;
 create table if not exists {_VERSIONS} (
   version integer primary key,
@@ -266,5 +269,6 @@ def _told(what: str) -> Generator[None]:
         raise Unavailable(f"{what} ({said})", retryable=True) from error
     except psycopg.Error as error:
         # A connection string that can't be parsed comes without diagnosis, and may be quoted in the message.
-        told = error.diag.message_primary
-        raise ConfigurationError(f"{what}: {told or 'the connection string is malformed'}") from error if told else None
+        message = error.diag.message_primary
+        told = f"{what}: {message or 'the connection string is malformed'}"
+        raise ConfigurationError(told) from error if message else None

@@ -211,6 +211,8 @@ from (
     from public.file_uploads where coalesce(upload_status, 'completed') in ('completed', 'deleting')
 ) as ranked
 where ranked.id = late.id and ranked.rank > 1;
+-- New columns have no statistics, and without them the planner compares every row with every object.
+analyze public.file_uploads;
 do $$
 declare
     bucket text := coalesce((select value #>> '{}' from audiostore.settings where name = 'bucket'), 'audio-files');

@@ -1,5 +1,6 @@
 -- The doors: one function in `public` for each method of a catalog, for the server's key alone. A refusal undoes what
--- the call did and answers with facts; what raises is misuse, or the database itself.
+-- the call did and answers with facts; what raises is misuse, or the database itself. None waits for ever for its turn:
+-- somebody may have forgotten a transaction.
 do $do$
 declare
     method text;
@@ -14,7 +15,8 @@ begin
         door := format('public.audiostore_%s(jsonb)', method);
         execute format($sql$
             create or replace function public.audiostore_%1$s(request jsonb) returns jsonb
-            language plpgsql volatile security definer set search_path = '' set timezone = 'UTC' as $f$
+            language plpgsql volatile security definer
+            set search_path = '' set timezone = 'UTC' set lock_timeout = '30s' as $f$
             declare
                 told text;
             begin
