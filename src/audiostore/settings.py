@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from audiostore.errors import ConfigurationError, from_os_error
 from audiostore.models import Limits
+from audiostore.protocols import Processor
 from audiostore.quota import FixedQuota, TieredQuota
 from audiostore.sizes import parse_size
 
@@ -53,6 +54,17 @@ VARIABLES = (
         secret=True,
     ),
     Variable(name="AUDIOSTORE_BASE_URL", default="/audio", meaning="Where the app serves those links."),
+    Variable(
+        name="AUDIO_FORMAT",
+        default=None,
+        meaning="Store every recording as `wav`, `mp3`, `m4a`, `flac` or `opus`; not set, or `off`: as it comes.",
+    ),
+    Variable(name="AUDIO_SAMPLE_RATE", default="44100", meaning="Its sample rate in Hz (opus has 48000)."),
+    Variable(name="AUDIO_CHANNELS", default="1", meaning="Its channels: 1 or 2."),
+    Variable(name="AUDIO_BIT_RATE", default=None, meaning="Its bits per second, e.g. `128000` (default: the usual)."),
+    Variable(
+        name="AUDIO_LOUDNESS", default=None, meaning="Its loudness: `podcast`, `ebu_r128` or `acx`; not set: unchanged."
+    ),
 )
 
 
@@ -73,6 +85,7 @@ class Settings:
     database_url: str | None = field(repr=False)
     secret: tuple[str, ...] | None = field(repr=False)
     base_url: str
+    process: Processor | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -102,6 +115,7 @@ class Settings:
             database_url=env.get("DATABASE_URL"),
             secret=env.secrets("AUDIOSTORE_SECRET"),
             base_url=env.text("AUDIOSTORE_BASE_URL"),
+            process=_process(env),
         )
 
     def parts(self, *, tier_of: Callable[[str], str] | None = None) -> dict[str, Any]:
@@ -116,6 +130,7 @@ class Settings:
             "quota": self.quota(tier_of),
             "secret": self._secret(),
             "base_url": self.base_url,
+            "process": self.process,
         }
 
     def _supabase(self) -> SupabaseBackend | None:
@@ -175,6 +190,12 @@ class _Environment:
         except ValueError as error:
             raise ConfigurationError(f"{name} is no size: {value!r}") from error
 
+    def whole(self, name: str) -> int | None:
+        value = self.get(name)
+        if value is not None and not (value.isdecimal() and value.isascii()):
+            raise ConfigurationError(f"{name} is no whole number: {value!r}")
+        return None if value is None else int(value)
+
     def megabytes(self, name: str) -> int | None:
         return None if self.text(name).lower() == "unlimited" else self.size(name, "MB")
 
@@ -201,6 +222,26 @@ def _max_file_size(env: _Environment) -> int | None:
     if env.is_set("MAX_FILE_SIZE_MB"):
         raise ConfigurationError("MAX_FILE_SIZE_MB is above MAX_UPLOAD_SIZE, so such a file could never be sent")
     return request
+
+
+def _process(env: _Environment) -> Processor | None:
+    wished = (env.get("AUDIO_FORMAT") or "off").lower()
+    if wished == "off":
+        return None
+    from audiostore.audio import canonical
+
+    try:
+        return canonical(
+            wished,
+            sample_rate=env.whole("AUDIO_SAMPLE_RATE") or 0,
+            channels=env.whole("AUDIO_CHANNELS") or 0,
+            bit_rate=env.whole("AUDIO_BIT_RATE"),
+            loudness=cast("Any", env.get("AUDIO_LOUDNESS")),
+        )
+    except ConfigurationError:
+        raise
+    except ValueError as error:
+        raise ConfigurationError(f"AUDIO_FORMAT and its companions: {error}") from error
 
 
 def local_parts(root: str | os.PathLike[str]) -> tuple[LocalBackend, SQLiteCatalog]:

@@ -14,18 +14,41 @@ from audiostore.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from audiostore.audio.accepting import Accept, Probed, accept, probed
+    from audiostore.audio.converting import Convert, canonical, convert
     from audiostore.audio.info import AudioInfo, Cover
+    from audiostore.audio.levelling import normalise
+    from audiostore.audio.loudness import AcxCheck, Finding, Loudness, PRESETS, Preset
+    from audiostore.audio.metering import acx_check, measure
     from audiostore.audio.probing import cover_of, probe
+    from audiostore.audio.segments import put_segment, read_segment, segment
+    from audiostore.audio.transcoding import transcode
+    from audiostore.audio.waveform import peaks
 
 __all__ = [
     "Accept",
+    "AcxCheck",
     "AudioInfo",
+    "Convert",
     "Cover",
+    "Finding",
+    "Loudness",
+    "PRESETS",
+    "Preset",
     "Probed",
     "accept",
+    "acx_check",
+    "canonical",
+    "convert",
     "cover_of",
+    "measure",
+    "normalise",
+    "peaks",
     "probe",
     "probed",
+    "put_segment",
+    "read_segment",
+    "segment",
+    "transcode",
 ]
 
 _HOMES = {
@@ -33,10 +56,26 @@ _HOMES = {
     "Probed": "accepting",
     "accept": "accepting",
     "probed": "accepting",
+    "Convert": "converting",
+    "canonical": "converting",
+    "convert": "converting",
     "AudioInfo": "info",
     "Cover": "info",
+    "normalise": "levelling",
+    "AcxCheck": "loudness",
+    "Finding": "loudness",
+    "Loudness": "loudness",
+    "PRESETS": "loudness",
+    "Preset": "loudness",
+    "acx_check": "metering",
+    "measure": "metering",
     "cover_of": "probing",
     "probe": "probing",
+    "put_segment": "segments",
+    "read_segment": "segments",
+    "segment": "segments",
+    "transcode": "transcoding",
+    "peaks": "waveform",
 }
 _EXTRA = frozenset({"av", "pydub", "audioop", "pyaudioop"})
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.packet import Packet
 
 _BUFFER = 256 * 1024
 _PROBE = {"probesize": "2000000", "analyzeduration": "5000000"}
@@ -96,16 +97,21 @@ class Reader:
 
     def count(self) -> float:
         """Give the duration in seconds that the packets add up to, without decoding them."""
-        total = 0.0
+        return sum(float(each.duration * each.time_base) for each in self._packets() if each.duration and each.time_base)
+
+    def packet_sizes(self) -> Iterator[int]:
+        """Give the bytes of each packet, without decoding it."""
+        return (packet.size for packet in self._packets() if packet.size)
+
+    def _packets(self) -> Iterator[Packet[AudioStream]]:
         packets = iter(self.container.demux(self.stream))
         while True:
             try:
                 with translating():
                     packet = next(packets)
             except (StopIteration, UnsupportedAudio):
-                return total
-            if packet.duration and packet.time_base:
-                total += float(packet.duration * packet.time_base)
+                return
+            yield packet
 
 
 @contextmanager

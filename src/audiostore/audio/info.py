@@ -118,6 +118,7 @@ class AudioInfo:
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> AudioInfo:
         """Turn ``as_dict`` back."""
-        given = {name: value for name, value in facts.items() if name != "format"}
+        given: dict[str, Any] = {name: value for name, value in facts.items() if name != "format"}
         cover = given.get("cover")
-        return cls(**given | {"cover": None if cover is None else Cover(**cover)})
+        given["cover"] = None if cover is None else Cover(**cover)
+        return cls(**given)

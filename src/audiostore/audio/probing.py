@@ -65,8 +65,20 @@ def cover_of(source: Any) -> bytes | None:
 
 def describe(reader: Reader, *, exact: bool, seconds: float | None = None) -> AudioInfo:
     """Tell what *reader* reads; with *exact*, after decoding it, *seconds* at most."""
-    stream = reader.stream
     declared = header_duration(reader)
+    if exact:
+        decoded = sum(frame.samples / frame.sample_rate for frame in reader.frames(seconds=seconds))
+        duration = _without_padding(decoded, declared, reader.stream.sample_rate)
+    else:
+        duration = reader.count() if declared is None else declared
+    if duration <= 0:
+        raise UnsupportedAudio("no_audio", "there is nothing to hear in it")
+    return facts_of(reader, duration, exact=exact)
+
+
+def facts_of(reader: Reader, duration: float, *, exact: bool = False) -> AudioInfo:
+    """Give what the headers of *reader* tell, beside a *duration* that is known; nothing is read."""
+    stream = reader.stream
     facts: dict[str, Any] = {
         "container": reader.looked.container.name,
         "codec": reader.codec,
@@ -76,13 +88,6 @@ def describe(reader: Reader, *, exact: bool, seconds: float | None = None) -> Au
         "tags": _tags(reader),
         "cover": _cover(reader),
     }
-    if exact:
-        decoded = sum(frame.samples / frame.sample_rate for frame in reader.frames(seconds=seconds))
-        duration = _without_padding(decoded, declared, stream.sample_rate)
-    else:
-        duration = reader.count() if declared is None else declared
-    if duration <= 0:
-        raise UnsupportedAudio("no_audio", "there is nothing to hear in it")
     return AudioInfo(duration=duration, bit_rate=_bit_rate(reader, duration), exact=exact, **facts)
 
 
@@ -120,7 +125,9 @@ def _has_mp3_header(reader: Reader) -> bool:
 
 
 def _bit_rate(reader: Reader, duration: float) -> int | None:
-    return reader.stream.codec_context.bit_rate or round(reader.looked.size * 8 / duration)
+    if rate := reader.stream.codec_context.bit_rate:
+        return rate
+    return round(reader.looked.size * 8 / duration) if duration > 0 else None
 
 
 def _bit_depth(reader: Reader) -> int | None:

@@ -19,15 +19,20 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from audiostore.audio.checking import check
-from audiostore.audio.engine import opened_container
+from audiostore.audio.engine import opened, opened_container
 from audiostore.audio.headers import examine
-from audiostore.audio.probing import describe
+from audiostore.audio.levelling import write_at_level
+from audiostore.audio.loudness import parse_preset
+from audiostore.audio.probing import describe, probe
 from audiostore.audio.rules import Rules
+from audiostore.audio.target import Target
+from audiostore.audio.transcoding import convert_file, copy_without_tags
 from audiostore.errors import AudioStoreError, UnsupportedAudio
 
 Tell = Callable[[Mapping[str, Any]], None]
 
 _CONSTANT_SIZE = 4 * 1024**3
+_STEP = 0.01
 _SPARE_FILES = 2
 """A muxer opens its output, and once more to put the tables in front."""
 
@@ -105,7 +110,38 @@ def _check(file: BinaryIO, request: Mapping[str, Any], tell: Tell) -> dict[str, 
     return {"info": check(file, Rules.from_dict(request["rules"])).as_dict()}
 
 
-_TASKS: dict[str, Callable[[BinaryIO, Mapping[str, Any], Tell], dict[str, Any]]] = {"probe": _probe, "check": _check}
+def _convert(file: BinaryIO, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    rules, target = Rules.from_dict(request["rules"]), Target.from_dict(request["target"])
+    info = check(file, rules)
+    output, loudness = Path(request["output_path"]), request["loudness"]
+    if loudness is None and target.fits(info) and not target.must_lose_tags(info):
+        return {"info": info.as_dict(), "written": False}
+    progress = _throttled(tell)
+    if loudness is not None:
+        write_at_level(file, output, target, parse_preset(loudness), seconds=rules.max_duration, progress=progress)
+    elif target.fits(info):
+        with opened(file) as reader:
+            copy_without_tags(reader, output)
+    else:
+        convert_file(file, output, target, seconds=rules.max_duration, progress=progress)
+    with output.open("rb") as written:
+        made = probe(written)
+    return {"info": made.as_dict(), "written": True}
+
+
+def _throttled(tell: Tell) -> Callable[[float], None]:
+    last = 0.0
+
+    def progress(share: float) -> None:
+        nonlocal last
+        if share - last >= _STEP:
+            last = share
+            tell({"share": round(share, 3)})
+
+    return progress
+
+
+_TASKS: dict[str, Callable[[BinaryIO, Mapping[str, Any], Tell], dict[str, Any]]] = {"probe": _probe, "check": _check, "convert": _convert}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,162 @@
+"""Writing audio, streaming: frames of any kind go in, a file of one shape comes out. The door to PyAV's encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import av
+import av.error
+from av.stream import Disposition
+
+from audiostore.audio.engine import Reader, is_cover, translating
+from audiostore.audio.reshaping import LAYOUTS, Reshaper
+from audiostore.audio.target import Shape
+from audiostore.errors import AudioStoreError, UnsupportedAudio, from_os_error
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.container import OutputContainer
+    from av.packet import Packet
+
+Share = Callable[[float], None]
+"""Called with the share that is done, 0 to 1; what it raises ends the work."""
+
+_HOLDS_COVER = frozenset({"mp3", "mp4", "flac"})
+
+
+class Encoder:
+    """Encode frames into *path*; used with ``with``, and the file is removed if the block raises.
+
+    *cover* is a picture's bytes, JPEG or PNG, which are kept as they are.
+    """
+
+    def __init__(
+        self, path: Path, shape: Shape, *, tags: Mapping[str, str] | None = None, cover: bytes | None = None
+    ) -> None:
+        self.path = path
+        self.shape = shape
+        self._tags = dict(tags or {})
+        self._cover = cover if shape.format.muxer in _HOLDS_COVER else None
+        self._reshaper = Reshaper(
+            sample_format=shape.sample_format, layout=LAYOUTS[shape.channels], sample_rate=shape.sample_rate
+        )
+
+    def __enter__(self) -> Self:
+        shape = self.shape
+        with writing(self.path):
+            self._container = open_output(self.path, shape.format.muxer, shape.format.options)
+            stream = cast("Any", self._container.add_stream(shape.codec, rate=shape.sample_rate))
+            stream.codec_context.layout = LAYOUTS[shape.channels]
+            stream.codec_context.format = shape.sample_format
+            if shape.bit_rate is not None:
+                stream.codec_context.bit_rate = shape.bit_rate
+            self._stream = stream
+            set_tags(self._container, stream, self._tags)
+            if self._cover is not None:
+                _add_cover(self._container, self._cover)
+        return self
+
+    def write(self, frame: AudioFrame) -> None:
+        """Encode one frame, of any rate, layout and sample format; they may change on the way."""
+        with writing(self.path):
+            self._encode(self._reshaper.push(frame))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            with writing(self.path):
+                if error is None:
+                    self._encode(self._reshaper.flush())
+                    self._container.mux(self._stream.encode(None))
+                self._container.close()
+        except BaseException:
+            self.path.unlink(missing_ok=True)
+            if error is None:
+                raise
+        if error is not None:
+            self.path.unlink(missing_ok=True)
+
+    @property
+    def samples(self) -> int:
+        """Samples written so far, per channel and in the output's rate: where the next frame begins."""
+        return self._reshaper.samples
+
+    def _encode(self, frames: Iterable[AudioFrame]) -> None:
+        for frame in frames:
+            self._container.mux(self._stream.encode(frame))
+
+
+def remux(reader: Reader, path: Path, *, muxer: str, options: Mapping[str, str]) -> None:
+    """Copy the audio of *reader* into *path* as it is, packet by packet, and nothing else: no tags, no pictures."""
+    with writing(path), open_output(path, muxer, options) as container:
+        stream = container.add_stream_from_template(reader.stream)
+        stream.metadata.clear()
+        for packet in _packets(reader):
+            packet.stream = stream
+            container.mux(packet)
+
+
+def _packets(reader: Reader) -> Iterable[Packet[Any]]:
+    packets = iter(reader.container.demux(reader.stream))
+    while True:
+        try:
+            with translating():
+                packet = next(packets)
+        except StopIteration:
+            return
+        if packet.dts is not None:
+            yield packet
+
+
+def open_output(path: Path, muxer: str, options: Mapping[str, str]) -> OutputContainer:
+    """Open *path* for writing by *muxer*."""
+    # With the protocol before it, no name is taken for a URL.
+    return av.open(f"file:{path.absolute()}", "w", format=muxer, options=dict(options))
+
+
+def set_tags(container: OutputContainer, stream: Any, tags: Mapping[str, str]) -> None:
+    """Put *tags* where the format keeps them: Ogg with the stream, all others with the file."""
+    container.metadata.update(tags)
+    if container.format.name in {"opus", "ogg"}:
+        stream.metadata.update(tags)
+
+
+def _add_cover(container: OutputContainer, picture: bytes) -> None:
+    codec = "png" if picture.startswith(b"\x89PNG") else "mjpeg"
+    stream = container.add_mux_stream(codec)
+    stream.disposition = Disposition.attached_pic
+    packet = av.Packet(picture)
+    packet.stream = stream
+    packet.pts = packet.dts = 0
+    container.mux(packet)
+
+
+def cover_bytes(reader: Reader) -> bytes | None:
+    """Give the picture that *reader* has, undecoded."""
+    pictures = [each for each in reader.container.streams.video if is_cover(each)]
+    if not pictures:
+        return None
+    for packet in reader.container.demux(*pictures):
+        if packet.size:
+            return bytes(packet)
+    return None
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """Turn what PyAV raises while it writes into our errors: the disk's, or the encoder's refusal."""
+    try:
+        yield
+    except AudioStoreError:
+        raise
+    except av.error.FFmpegError as error:
+        if isinstance(error, OSError) and error.errno:
+            raise from_os_error(error, str(path)) from error
+        raise UnsupportedAudio("encoder", error.strerror or type(error).__name__) from error
+    except OSError as error:
+        raise from_os_error(error, str(path)) from error
