@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from audiostore.audio.converting import Convert, canonical, convert
     from audiostore.audio.info import AudioInfo, Cover
     from audiostore.audio.levelling import normalise
-    from audiostore.audio.loudness import AcxCheck, Finding, Loudness, PRESETS, Preset
+    from audiostore.audio.loudness import PRESETS, AcxCheck, Finding, Loudness, Preset
     from audiostore.audio.metering import acx_check, measure
     from audiostore.audio.probing import cover_of, probe
     from audiostore.audio.segments import put_segment, read_segment, segment
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from audiostore.audio.waveform import peaks
 
 __all__ = [
+    "PRESETS",
     "Accept",
     "AcxCheck",
     "AudioInfo",
@@ -32,7 +33,6 @@ __all__ = [
     "Cover",
     "Finding",
     "Loudness",
-    "PRESETS",
     "Preset",
     "Probed",
     "accept",

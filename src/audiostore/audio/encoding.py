@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import av
 import av.error
@@ -19,7 +19,6 @@ from audiostore.errors import AudioStoreError, UnsupportedAudio, from_os_error
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
-    from av.container import OutputContainer
     from av.packet import Packet
 
 Share = Callable[[float], None]
@@ -49,7 +48,7 @@ class Encoder:
         shape = self.shape
         with writing(self.path):
             self._container = open_output(self.path, shape.format.muxer, shape.format.options)
-            stream = cast("Any", self._container.add_stream(shape.codec, rate=shape.sample_rate))
+            stream = self._container.add_stream(shape.codec, rate=shape.sample_rate)
             stream.codec_context.layout = LAYOUTS[shape.channels]
             stream.codec_context.format = shape.sample_format
             if shape.bit_rate is not None:
@@ -113,20 +112,20 @@ def _packets(reader: Reader) -> Iterable[Packet[Any]]:
             yield packet
 
 
-def open_output(path: Path, muxer: str, options: Mapping[str, str]) -> OutputContainer:
-    """Open *path* for writing by *muxer*."""
+def open_output(path: Path, muxer: str, options: Mapping[str, str]) -> Any:
+    """Open *path* for writing by *muxer*, as PyAV's ``OutputContainer`` (whose types are only half there)."""
     # With the protocol before it, no name is taken for a URL.
     return av.open(f"file:{path.absolute()}", "w", format=muxer, options=dict(options))
 
 
-def set_tags(container: OutputContainer, stream: Any, tags: Mapping[str, str]) -> None:
+def set_tags(container: Any, stream: Any, tags: Mapping[str, str]) -> None:
     """Put *tags* where the format keeps them: Ogg with the stream, all others with the file."""
     container.metadata.update(tags)
     if container.format.name in {"opus", "ogg"}:
         stream.metadata.update(tags)
 
 
-def _add_cover(container: OutputContainer, picture: bytes) -> None:
+def _add_cover(container: Any, picture: bytes) -> None:
     codec = "png" if picture.startswith(b"\x89PNG") else "mjpeg"
     stream = container.add_mux_stream(codec)
     stream.disposition = Disposition.attached_pic

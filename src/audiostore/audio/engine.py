@@ -97,7 +97,9 @@ class Reader:
 
     def count(self) -> float:
         """Give the duration in seconds that the packets add up to, without decoding them."""
-        return sum(float(each.duration * each.time_base) for each in self._packets() if each.duration and each.time_base)
+        return sum(
+            float(each.duration * each.time_base) for each in self._packets() if each.duration and each.time_base
+        )
 
     def packet_sizes(self) -> Iterator[int]:
         """Give the bytes of each packet, without decoding it."""

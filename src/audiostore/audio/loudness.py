@@ -54,7 +54,7 @@ class Loudness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """What ``normalise`` aims at: a *level* of either ``rms`` or ``integrated``, and a ceiling for true peaks, in dB."""
+    """What ``normalise`` aims at: a *level* of either ``rms`` or ``integrated``, and a *ceiling* of true peaks."""
 
     name: str
     measure: Literal["rms", "integrated"]

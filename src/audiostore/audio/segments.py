@@ -89,7 +89,9 @@ def read_segment(source: Any, *, max_duration: timedelta = LONGEST_SEGMENT) -> A
     return make(data=bytes(samples), sample_width=width, frame_rate=rate, channels=channels)
 
 
-_DEEP = frozenset({"pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be"})
+_DEEP = frozenset(
+    {"pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be"}
+)
 
 
 def put_segment(
@@ -134,7 +136,9 @@ def _frames(segment: AudioSegment, channels: int, rate: int, width: int) -> Iter
 
     stream, step = io.BytesIO(segment.raw_data), _CHUNK * channels * width
     while block := stream.read(step):
-        frame = AudioFrame(format=_SAMPLE_FORMATS[width], layout=LAYOUTS[channels], samples=len(block) // (channels * width))
+        frame = AudioFrame(
+            format=_SAMPLE_FORMATS[width], layout=LAYOUTS[channels], samples=len(block) // (channels * width)
+        )
         plane = frame.planes[0]
         plane.update(block.ljust(plane.buffer_size, b"\0"))
         frame.sample_rate = rate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, Self, TypeAlias, cast
+from typing import Any, Literal, Self, TypeAlias
 
 from audiostore.audio.info import AudioInfo
 
@@ -136,7 +136,11 @@ class Target:
         """Tell whether a recording is already what is wished, tags apart."""
         output = OUTPUTS[self.to]
         same = info.format == self.to and info.codec in output.read_as
-        wished = ((self.sample_rate, info.sample_rate), (self.channels, info.channels), (self.bit_depth, info.bit_depth))
+        wished = (
+            (self.sample_rate, info.sample_rate),
+            (self.channels, info.channels),
+            (self.bit_depth, info.bit_depth),
+        )
         if not same or any(wish is not None and wish != has for wish, has in wished):
             return False
         # One of a lower bit rate would only get worse and larger.
@@ -175,7 +179,7 @@ class Target:
 def parse_target(to: str, **wishes: Any) -> Target:
     """Make a ``Target`` from a word such as ``mp3`` or ``.M4A`` (``m4b`` and ``mp4`` are the same container)."""
     word = to.strip().lower().removeprefix(".")
-    return Target(to={"m4b": "m4a", "mp4": "m4a", "ogg": "opus"}.get(word, word), **cast("dict[str, Any]", wishes))
+    return Target(to={"m4b": "m4a", "mp4": "m4a", "ogg": "opus"}.get(word, word), **wishes)
 
 
 def _can_be(rate: int, rates: tuple[int, ...]) -> bool:

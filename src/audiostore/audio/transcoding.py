@@ -83,7 +83,7 @@ def write(
     info = describe_headers(reader)
     shape = target.shape_for(sample_rate=info.sample_rate, channels=info.channels, bit_depth=info.bit_depth)
     frames: Iterable[AudioFrame] = told(reader, seconds, progress)
-    tags = info.tags if target.tags == "keep" else {}
+    tags = info.tags if target.tags == "keep" else None
     with Encoder(path, shape, tags=tags, cover=cover) as encoder:
         for frame in frames if edit is None else edit(frames):
             encoder.write(frame)

@@ -141,7 +141,11 @@ def _throttled(tell: Tell) -> Callable[[float], None]:
     return progress
 
 
-_TASKS: dict[str, Callable[[BinaryIO, Mapping[str, Any], Tell], dict[str, Any]]] = {"probe": _probe, "check": _check, "convert": _convert}
+_TASKS: dict[str, Callable[[BinaryIO, Mapping[str, Any], Tell], dict[str, Any]]] = {
+    "probe": _probe,
+    "check": _check,
+    "convert": _convert,
+}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import click
 
 from audiostore.cli.parsing import common_options, text_option
 from audiostore.cli.session import Session, pass_session
-from audiostore.cli.showing import columns, facts, lasting, show, shown
+from audiostore.cli.showing import columns, facts, show, shown
 from audiostore.errors import from_os_error
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _described(info: AudioInfo) -> Iterator[tuple[str, object]]:
     yield "format", info.format
     yield "container", info.container
     yield "codec", info.codec
-    yield "duration", f"{lasting(info.duration)}{'' if info.exact else ' (by its headers)'}"
+    yield "duration", f"{info.duration:.3f} s{'' if info.exact else ' (by its headers)'}"
     yield "sample rate", f"{info.sample_rate} Hz"
     yield "channels", info.channels
     if info.bit_depth is not None:
