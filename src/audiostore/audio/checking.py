@@ -14,7 +14,7 @@ from audiostore.errors import UnsupportedAudio
 _BAD_SHARE = 0.02
 """Of a recording's packets, so many may be damaged; what plays on with a click is accepted."""
 _MISSING_SHARE = 0.02
-_MISSING_SECONDS = 0.25
+_MISSING_SECONDS = 0.1
 
 
 def check(file: BinaryIO, rules: Rules) -> AudioInfo:

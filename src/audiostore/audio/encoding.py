@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -12,7 +14,7 @@ import av
 import av.error
 from av.stream import Disposition
 
-from audiostore.audio.engine import Reader, is_cover, translating
+from audiostore.audio.engine import Reader, translating
 from audiostore.audio.reshaping import LAYOUTS, Reshaper
 from audiostore.audio.target import Shape
 from audiostore.errors import AudioStoreError, UnsupportedAudio, from_os_error
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 Share = Callable[[float], None]
 """Called with the share that is done, 0 to 1; what it raises ends the work."""
 
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+_JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _HOLDS_COVER = frozenset({"mp3", "mp4", "flac"})
 
 
@@ -39,7 +44,8 @@ class Encoder:
         self.path = path
         self.shape = shape
         self._tags = dict(tags or {})
-        self._cover = cover if shape.format.muxer in _HOLDS_COVER else None
+        is_picture = cover is not None and cover.startswith((_PNG, _JPEG))
+        self._cover = cover if is_picture and shape.format.muxer in _HOLDS_COVER else None
         self._reshaper = Reshaper(
             sample_format=shape.sample_format, layout=LAYOUTS[shape.channels], sample_rate=shape.sample_rate
         )
@@ -126,24 +132,33 @@ def set_tags(container: Any, stream: Any, tags: Mapping[str, str]) -> None:
 
 
 def _add_cover(container: Any, picture: bytes) -> None:
-    codec = "png" if picture.startswith(b"\x89PNG") else "mjpeg"
-    stream = container.add_mux_stream(codec)
+    # Muxers ask for a size; the picture itself stays as it is.
+    width, height = _pixels(picture)
+    codec = "png" if picture.startswith(_PNG) else "mjpeg"
+    stream = container.add_mux_stream(codec, width=width, height=height)
+    stream.time_base = Fraction(1, 90_000)
     stream.disposition = Disposition.attached_pic
+    container.start_encoding()
     packet = av.Packet(picture)
     packet.stream = stream
+    packet.time_base = stream.time_base
     packet.pts = packet.dts = 0
     container.mux(packet)
 
 
-def cover_bytes(reader: Reader) -> bytes | None:
-    """Give the picture that *reader* has, undecoded."""
-    pictures = [each for each in reader.container.streams.video if is_cover(each)]
-    if not pictures:
-        return None
-    for packet in reader.container.demux(*pictures):
-        if packet.size:
-            return bytes(packet)
-    return None
+def _pixels(picture: bytes) -> tuple[int, int]:
+    """Give width and height as the header of a PNG or JPEG tells, and 1, 1 if it does not."""
+    if picture.startswith(_PNG) and len(picture) >= 24:  # noqa: PLR2004 - up to the size in its first chunk
+        return int.from_bytes(picture[16:20], "big"), int.from_bytes(picture[20:24], "big")
+    place = 2
+    while picture[place : place + 1] == b"\xff" and len(picture) > place + 9:
+        if picture[place + 1] in _JPEG_FRAMES:
+            return (
+                int.from_bytes(picture[place + 7 : place + 9], "big"),
+                int.from_bytes(picture[place + 5 : place + 7], "big"),
+            )
+        place += 2 + int.from_bytes(picture[place + 2 : place + 4], "big")
+    return 1, 1
 
 
 @contextmanager
@@ -154,7 +169,9 @@ def writing(path: Path) -> Generator[None]:
     except AudioStoreError:
         raise
     except av.error.FFmpegError as error:
-        if isinstance(error, OSError) and error.errno:
+        if error.errno == errno.EFBIG:
+            raise UnsupportedAudio("output_too_large", "what it is made into is larger than is allowed") from error
+        if isinstance(error, OSError) and error.errno not in (0, errno.EINVAL):
             raise from_os_error(error, str(path)) from error
         raise UnsupportedAudio("encoder", error.strerror or type(error).__name__) from error
     except OSError as error:

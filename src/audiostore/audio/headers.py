@@ -180,20 +180,35 @@ def _is_streamed(length: int) -> bool:
     return length == 0 or length >= 0xFFFFFF00 or 0x7FFFF000 <= length <= 0x7FFFFFFF
 
 
+def wav_bytes(file: BinaryIO, looked: Looked) -> int:
+    """Give the bytes of audio that a WAV has, whatever it declares; *file* stays where it stands."""
+    place = file.tell()
+    start, length = _wav_data(file)
+    file.seek(place)
+    there = max(0, looked.size - start)
+    return there if _is_streamed(length) else min(length, there)
+
+
 def _check_wav(file: BinaryIO, looked: Looked) -> None:
-    big = file.seek(0) == 0 and file.read(4) == b"RIFX"
-    order, place = ">" if big else "<", 12
+    start, length = _wav_data(file)
+    if not _is_streamed(length) and start + length > looked.size:
+        there = looked.size - start
+        raise UnsupportedAudio("truncated", f"{length} bytes of audio are declared, and {there} are there")
+
+
+def _wav_data(file: BinaryIO) -> tuple[int, int]:
+    """Give where the audio of a WAV begins, and its declared length; at the end and 0 if there is none."""
+    order = ">" if _at(file, 0, 4) == b"RIFX" else "<"
+    place = 12
     for _ in range(_MAX_FRAMES):
         header = _at(file, place, 8)
         if len(header) < 8:
-            return
-        name, length = header[:4], struct.unpack(order + "I", header[4:])[0]
-        if name == b"data":
-            if not _is_streamed(length) and place + 8 + length > looked.size:
-                told, there = length, looked.size - place - 8
-                raise UnsupportedAudio("truncated", f"{told} bytes of audio are declared, and {there} are there")
-            return
+            break
+        length: int = struct.unpack(order + "I", header[4:])[0]
+        if header[:4] == b"data":
+            return place + 8, length
         place += 8 + length + (length & 1)
+    return file.seek(0, 2), 0
 
 
 def _check_ogg(file: BinaryIO, looked: Looked) -> None:

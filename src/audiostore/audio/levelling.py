@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from av.filter import Graph
 
-from audiostore.audio.encoding import Share, cover_bytes
+from audiostore.audio.encoding import Share
 from audiostore.audio.engine import Reader, opened
 from audiostore.audio.loudness import ACX_HEAD, ACX_TAIL, SILENCE, Loudness, Preset, parse_preset
 from audiostore.audio.metering import measure, measure_frames
+from audiostore.audio.probing import cover_bytes
 from audiostore.audio.reshaping import LAYOUTS, Reshaper, reshaped, through
 from audiostore.audio.target import Target, parse_target
 from audiostore.audio.transcoding import Edit, write
@@ -31,6 +32,8 @@ _MOST_GAIN = 40.0
 _ROOM_TONE = 0.0006
 """Amplitude of the noise before and after: about -75 dB, which is below every limit and above digital silence."""
 _HEAD, _TAIL = 0.75, 2.0
+_LAME = ((128_000, 0.446), (192_000, 0.265), (512_000, 0.0))
+"""Up to so many bits per second, so many dB: the scale of 0.95, 0.97 and 1 that LAME's presets have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def write_at_level(
     with opened(source) as reader:
         cover = cover_bytes(reader) if target.tags == "keep" else None
     with opened(source) as reader:
-        edit = levelled(reader, level)
+        edit = levelled(reader, level, lift=_lift(target, reader))
         if room_tone:
             edit = _with_room_tone(reader, edit, level.before)
         write(reader, path, target, cover=cover, seconds=seconds, edit=edit, progress=progress)
@@ -128,8 +131,8 @@ def find_level(source: Any, preset: Preset, *, seconds: float | None = None) -> 
     return level
 
 
-def levelled(reader: Reader, level: Level) -> Edit:
-    """Give what changes the frames of *reader* to *level*."""
+def levelled(reader: Reader, level: Level, *, lift: float = 0.0) -> Edit:
+    """Give what changes the frames of *reader* to *level*, and then by *lift* dB."""
     layout, rate = LAYOUTS[min(reader.stream.channels, max(LAYOUTS))], reader.stream.sample_rate
     filters = [("volume", f"{level.gain:.3f}dB")]
     if level.limited:
@@ -137,11 +140,20 @@ def levelled(reader: Reader, level: Level) -> Edit:
         ceiling = 10 ** (level.preset.ceiling / 20)
         limiter = f"limit={ceiling:.6f}:attack=5:release=50:level=disabled:latency=enabled"
         filters += [("aresample", str(max(rate, _OVERSAMPLED))), ("alimiter", limiter), ("aresample", str(rate))]
+    filters.append(("volume", f"{lift:.3f}dB"))
 
     def edit(frames: Iterable[AudioFrame]) -> Iterator[AudioFrame]:
         return through(frames, Reshaper(sample_format="dbl", layout=layout, sample_rate=rate), *filters)
 
     return edit
+
+
+def _lift(target: Target, reader: Reader) -> float:
+    """Give what the encoder will take away: LAME makes everything quieter, and more so at lower bit rates."""
+    shape = target.shape_for(sample_rate=reader.stream.sample_rate, channels=reader.stream.channels)
+    if shape.codec != "libmp3lame" or shape.bit_rate is None:
+        return 0.0
+    return next(lift for most, lift in _LAME if shape.bit_rate <= most)
 
 
 def _measured(source: Any, level: Level | None, seconds: float | None) -> Loudness:

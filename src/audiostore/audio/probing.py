@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from audiostore.audio.engine import Reader, is_cover, opened
+from audiostore.audio.engine import Reader, is_cover, opened, translating
+from audiostore.audio.headers import wav_bytes
 from audiostore.audio.info import AudioInfo, Cover
 from audiostore.errors import UnsupportedAudio
 
@@ -57,10 +58,16 @@ def probe(source: Any, *, exact: bool = False) -> AudioInfo:
 def cover_of(source: Any) -> bytes | None:
     """Give the cover picture as it is in the file, undecoded; ``None`` without one."""
     with opened(source) as reader:
-        for packet in reader.container.demux(*(each for each in reader.container.streams.video if is_cover(each))):
-            if packet.size:
-                return bytes(packet)
-    return None
+        return cover_bytes(reader)
+
+
+def cover_bytes(reader: Reader) -> bytes | None:
+    """Give the picture that *reader* has, undecoded; this moves it on."""
+    pictures = [each for each in reader.container.streams.video if is_cover(each)]
+    if not pictures:
+        return None
+    with translating():
+        return next((bytes(packet) for packet in reader.container.demux(*pictures) if packet.size), None)
 
 
 def describe(reader: Reader, *, exact: bool, seconds: float | None = None) -> AudioInfo:
@@ -104,7 +111,8 @@ def header_duration(reader: Reader) -> float | None:
     rate = stream.codec_context.bit_rate or 0
     if reader.codec.startswith("pcm_") and rate:
         # A size that is declared and not there: 0xFFFFFFFF of a recorder that could not go back, or a lie.
-        seconds = min(seconds, looked.size * 8 / rate) if seconds > 0 else looked.size * 8 / rate
+        there = (looked.size if looked.container.name != "wav" else wav_bytes(reader.file, looked)) * 8 / rate
+        seconds = min(seconds, there) if seconds > 0 else there
     if seconds <= 0 or (reader.codec == "mp3" and looked.size * 8 / seconds < _SLOWEST):
         return None
     return seconds

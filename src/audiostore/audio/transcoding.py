@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiostore.audio.encoding import Encoder, Share, cover_bytes, remux
+from audiostore.audio.encoding import Encoder, Share, remux
 from audiostore.audio.engine import Reader, opened
 from audiostore.audio.info import AudioInfo
-from audiostore.audio.probing import facts_of, header_duration, probe
+from audiostore.audio.probing import cover_bytes, facts_of, header_duration, probe
 from audiostore.audio.target import OUTPUTS, Target, parse_target
 
 if TYPE_CHECKING:

@@ -54,7 +54,8 @@ def main() -> None:
     except UnsupportedAudio as error:
         tell({"refused": [error.code, error.detail]})
     except AudioStoreError as error:
-        tell({"failed": str(error)})
+        # What the disk said, so that the parent can say it in its own words.
+        tell({"failed": str(error), "errno": getattr(error.__cause__, "errno", None) or 0})
     except MemoryError:
         tell({"refused": ["memory", "it takes too much memory to read"]})
     except OSError as error:
