@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from audiostore.errors import ConfigurationError, from_os_error
 from audiostore.models import Limits
@@ -226,18 +226,18 @@ def _max_file_size(env: _Environment) -> int | None:
 
 def _process(env: _Environment) -> Processor | None:
     wished = (env.get("AUDIO_FORMAT") or "off").lower()
+    wishes: dict[str, Any] = {
+        "sample_rate": env.whole("AUDIO_SAMPLE_RATE"),
+        "channels": env.whole("AUDIO_CHANNELS"),
+        "bit_rate": env.whole("AUDIO_BIT_RATE"),
+        "loudness": env.get("AUDIO_LOUDNESS"),
+    }
     if wished == "off":
         return None
     from audiostore.audio import canonical
 
     try:
-        return canonical(
-            wished,
-            sample_rate=env.whole("AUDIO_SAMPLE_RATE") or 0,
-            channels=env.whole("AUDIO_CHANNELS") or 0,
-            bit_rate=env.whole("AUDIO_BIT_RATE"),
-            loudness=cast("Any", env.get("AUDIO_LOUDNESS")),
-        )
+        return canonical(wished, **wishes)
     except ConfigurationError:
         raise
     except ValueError as error:

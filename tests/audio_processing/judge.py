@@ -31,7 +31,7 @@ def main(folder: Path, root: Path) -> None:
             "name": path.stem,
             "seconds": time.monotonic() - began,
             "memory": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
-            "left": sum(1 for each in (root / ".audiostore" / "staging").rglob("*")),
+            "left": len(list((root / ".audiostore" / "staging").rglob("*"))),
         }
         sys.stdout.write(json.dumps(outcome) + "\n")
     assert "av" not in sys.modules, "no decoder in this process"

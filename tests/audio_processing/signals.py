@@ -67,3 +67,13 @@ def encode(
             made.mux(stream.encode(frame))
         made.mux(stream.encode(None))
     return path
+
+
+def tone_file(path: Path, *, hertz: int, rate: int = 44_100) -> Path:
+    """Write one second of one tone."""
+    samples = (round(20_000 * math.sin(2 * math.pi * hertz * number / rate)) for number in range(rate))
+    data = array.array("h", samples).tobytes()
+    fmt = struct.pack("<HHIIHH", 1, 1, rate, 2 * rate, 2, 16)
+    body = b"WAVEfmt " + struct.pack("<I", len(fmt)) + fmt + b"data" + struct.pack("<I", len(data)) + data
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    return path

@@ -96,7 +96,7 @@ def test_bounds_are_inclusive_and_ogg_admits_what_is_in_ogg() -> None:
 
 
 def test_headers_alone_can_be_believed() -> None:
-    damaged = made.FLAC[:200] + bytes(2000) + made.FLAC[2200:]
+    damaged = made.FLAC[:2000] + bytes(8000) + made.FLAC[10_000:]
     assert refused(accept(), damaged) in {"corrupt", "truncated", "unreadable"}
     assert store(accept(decode=False)).put(damaged, owner="alice").duration == pytest.approx(1.066, abs=0.01)
 
@@ -104,7 +104,7 @@ def test_headers_alone_can_be_believed() -> None:
 def test_wrong_rules_are_refused_when_they_are_made() -> None:
     for wrong in ({"formats": {"exe"}}, {"formats": "mp3"}, {"formats": set[str]()}, {"max_duration": -1}):
         with pytest.raises((ValueError, TypeError)):
-            accept(**wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            accept(**wrong)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="at least"):
         accept(min_channels=2, max_channels=1)
     with pytest.raises(ConfigurationError):

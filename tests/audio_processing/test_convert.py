@@ -14,7 +14,7 @@ from audiostore import AudioStore, ConfigurationError, UnsupportedAudio
 from audiostore.audio import accept, canonical, convert, cover_of, measure, probe, transcode
 from audiostore.errors import NotFound
 from tests.audio_processing import crafted as made
-from tests.audio_processing.signals import ROOT, SAMPLES, TAKE, encode, wav_file
+from tests.audio_processing.signals import ROOT, SAMPLES, TAKE, encode, tone_file, wav_file
 
 FORMATS = ["wav", "mp3", "m4a", "flac", "opus"]
 CODECS = {"wav": "pcm_s16le", "mp3": "mp3", "m4a": "aac", "flac": "flac", "opus": "opus"}
@@ -59,20 +59,7 @@ def samples(path: Path) -> bytes:
 
 
 def test_a_rate_goes_down_without_folding_high_notes_into_low_ones(tmp_path: Path) -> None:
-    high = tmp_path / "high.wav"
-    graph = av.filter.Graph()
-    tone = graph.add("sine", "frequency=15000:sample_rate=44100:duration=1")
-    graph.link_nodes(tone, graph.add("abuffersink")).configure()
-    with av.open(str(high), "w", format="wav") as container:
-        stream: Any = container.add_stream("pcm_s16le", rate=44_100)
-        stream.codec_context.layout = "mono"
-        while True:
-            try:
-                frame: Any = graph.pull()
-            except (av.error.EOFError, av.error.BlockingIOError):
-                break
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    high = tone_file(tmp_path / "high.wav", hertz=15_000)
     transcode(high, tmp_path / "low.wav", to="wav", sample_rate=22_050)
     assert measure(high).rms > -25
     assert measure(tmp_path / "low.wav").rms < -60
@@ -240,7 +227,7 @@ transcode(sys.argv[1], sys.argv[2], to="flac")
 status = pathlib.Path("/proc/self/status").read_text()
 print(status.partition("VmHWM:")[2].split()[0])
 """
-    words = [sys.executable, "-c", program, quiet, tmp_path / "made.flac"]
+    words = [sys.executable, "-c", program, str(quiet), str(tmp_path / "made.flac")]
     environment = {"PATH": "", "PYTHONPATH": str(ROOT / "src")}
     ran = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
     assert probe(tmp_path / "made.flac").duration == pytest.approx(3600, rel=0.001)

@@ -171,10 +171,11 @@ def test_what_an_error_tells() -> None:
 
 def test_a_film_is_no_recording(tmp_path: Path) -> None:
     path = tmp_path / "film.m4a"
-    with av.open(str(path), "w", format="mp4") as film:
-        stream: Any = film.add_stream("mpeg4", rate=10)
+    with av.open(str(path), "w", format="mp4") as opened:
+        film: Any = opened
+        stream = film.add_stream("mpeg4", rate=10)
         stream.width = stream.height = 64
-        sound: Any = film.add_stream("aac", rate=44_100)
+        sound = film.add_stream("aac", rate=44_100)
         for _ in range(10):
             film.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
         film.mux(stream.encode(None))

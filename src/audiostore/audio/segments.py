@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -35,9 +35,11 @@ _CHUNK = 65_536
 class Keeper(Protocol):
     """What is needed of a store: ``AudioStore`` has it."""
 
-    def open(self, file: AudioFile | str, *, owner: str | None = None) -> Any: ...
+    @property
+    def open(self) -> Callable[..., Any]: ...
 
-    def put(self, source: Any, *, owner: str, **wanted: Any) -> AudioFile: ...
+    @property
+    def put(self) -> Callable[..., AudioFile]: ...
 
 
 def segment(
