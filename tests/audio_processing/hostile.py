@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from tests.audio_processing import crafted as made
 from tests.audio_processing.crafted import AAC, FLAC, M4A, MP3, OGG, OPUS, PCM, WEBM, box, chunk, id3, id3_frame, wav
@@ -65,7 +66,7 @@ def _other_files() -> Iterator[Case]:
     }
     yield Case("empty", lambda: b"", refused=("empty",))
     for name, content in others.items():
-        yield Case(name, lambda content=content: content, refused=("type", "unreadable"))
+        yield Case(name, partial(bytes, content), refused=("type", "unreadable"))
 
 
 def _lists() -> Iterator[Case]:
@@ -88,7 +89,7 @@ def _lists() -> Iterator[Case]:
     }
     for name, content in lists.items():
         for suffix in (".mp3", ".m3u8") if name.startswith("hls") else (".mp3",):
-            yield Case(name + suffix.replace(".", "_as_"), lambda content=content: content, suffix, refused=("type",))
+            yield Case(name + suffix.replace(".", "_as_"), partial(bytes, content), suffix, refused=("type",))
     hidden = id3(id3_frame(b"TIT2", b"\0a")) + extinf + b"canary.mp3\n"
     yield Case("hls_behind_a_tag", lambda: hidden, refused=("unreadable", "streams", "no_audio", "corrupt"))
     url = box(b"url ", b"\0\0\0\0file:canary.mp3\0")

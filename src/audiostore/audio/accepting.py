@@ -84,6 +84,8 @@ def accept(
     process of its own, which is killed after *timeout* or when it wants more than *memory* bytes. What is accepted
     is recorded like ``probed()`` does.
 
+    >>> from datetime import timedelta
+    >>> from audiostore import AudioStore
     >>> from audiostore.audio import accept
     >>> store = AudioStore.local("uploads", process=accept({"wav", "mp3"}, max_duration=timedelta(hours=1)))
     >>> store.put(b"MZ this is a program", owner="alice", filename="song.mp3")

@@ -74,6 +74,7 @@ def convert(
     *progress* gets the share that is done, at least five times a second, and what it raises ends the put, with
     nothing stored. *timeout* and *max_output* (bytes, or ``"4 GB"``) bound the process that does the work.
 
+    >>> from audiostore import AudioStore
     >>> from audiostore.audio import convert
     >>> store = AudioStore.local("uploads", process=convert("mp3", bit_rate=64_000, channels=1))
     >>> take = store.put("take.wav", owner="alice")
@@ -114,6 +115,7 @@ def canonical(
 
     Files that are alike can be joined without encoding them again. Otherwise it is ``convert``.
 
+    >>> from audiostore import AudioStore
     >>> from audiostore.audio import canonical
     >>> store = AudioStore.local("uploads", process=canonical("flac", sample_rate=22_050))
     >>> store.put("take.wav", owner="alice").metadata["audio"]["codec"]

@@ -55,6 +55,7 @@ def segment(
     ``rate * channels * width`` bytes per second, several times that while pydub edits: so what is longer than
     *max_duration* is refused. Change rates with ``convert``, not with ``set_frame_rate``, which does not filter.
 
+    >>> from audiostore import AudioStore
     >>> from audiostore.audio import put_segment, segment
     >>> store = AudioStore.local("uploads")
     >>> take = store.put("take.wav", owner="alice")
