@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from audiostore.audio.accepting import Accept, accept, described
 from audiostore.audio.info import AudioInfo
-from audiostore.audio.isolation import Bounds, require_engine, run
+from audiostore.audio.isolation import MEMORY, Bounds, require_engine, run
 from audiostore.audio.loudness import parse_preset
 from audiostore.audio.target import OUTPUTS, Tags, Target, parse_target
 from audiostore.ids import new_id
@@ -21,6 +21,8 @@ from audiostore.sizes import parse_size
 
 CONVERT_TIMEOUT = timedelta(minutes=30)
 MAX_OUTPUT = "4 GB"
+_MEMORY = 2 * MEMORY
+"""Encoders and the meter take some; it does not grow with the recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def convert(
     return Convert(
         target=target,
         accepts=accept if accept is not None else _default_accept(),
-        bounds=Bounds(timeout=timeout, output=parse_size(max_output)),
+        bounds=Bounds(timeout=timeout, memory=_MEMORY, output=parse_size(max_output)),
         loudness=None if loudness is None else parse_preset(loudness).name,
         progress=progress,
     )

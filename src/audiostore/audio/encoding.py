@@ -55,6 +55,7 @@ class Encoder:
         with writing(self.path):
             self._container = open_output(self.path, shape.format.muxer, shape.format.options)
             stream = self._container.add_stream(shape.codec, rate=shape.sample_rate)
+            stream.codec_context.thread_count = 1
             stream.codec_context.layout = LAYOUTS[shape.channels]
             stream.codec_context.format = shape.sample_format
             if shape.bit_rate is not None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
 _BUFFER = 256 * 1024
+# Up to PyAV 18 a tag that is no UTF-8 raises, unless it is told not to; from 19 on it can't be told.
+_TEXT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}  # noqa: PLR2004
 _PROBE = {"probesize": "2000000", "analyzeduration": "5000000"}
 # Decoders go by other names than their codecs.
 _DECODERS = {"mp3": "mp3float,mp3", "opus": "opus,libopus", "vorbis": "vorbis,libvorbis", "speex": "speex,libspeex"}
@@ -161,9 +163,9 @@ def opened_container(file: BinaryIO, looked: Looked) -> Generator[Reader]:
             "r",
             format=demuxer,
             options=options,
-            metadata_errors="replace",
             buffer_size=_BUFFER,
             io_open=_refuse,
+            **_TEXT,
         )
     try:
         stream = _only_stream(container, looked)

@@ -94,7 +94,7 @@ def _start() -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={"PYTHONPATH": searched, "PYTHONIOENCODING": "utf-8"},
+            env={"PYTHONPATH": searched, "PYTHONIOENCODING": "utf-8", "MALLOC_ARENA_MAX": "1"},
             cwd="/",
         )
     except OSError as error:

@@ -156,8 +156,13 @@ def _tags(reader: Reader) -> dict[str, str]:
     for name, value in both.items():
         word = name.lower()
         if word not in _TECHNICAL and len(tags) < _MAX_TAGS and value.strip():
-            tags[word] = value[:_MAX_TAG_TEXT]
+            tags[_text(word)] = _text(value)[:_MAX_TAG_TEXT]
     return tags
+
+
+def _text(value: str) -> str:
+    # What was no UTF-8 in the file may come as half a character, which no JSON and no catalog can hold.
+    return value.encode(errors="replace").decode()
 
 
 def _cover(reader: Reader) -> Cover | None:

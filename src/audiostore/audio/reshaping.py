@@ -69,6 +69,7 @@ def reshaped(frames: Iterable[AudioFrame], reshaper: Reshaper) -> Iterator[Audio
 def through(frames: Iterable[AudioFrame], reshaper: Reshaper, *filters: tuple[str, str]) -> Iterator[AudioFrame]:
     """Lead *frames*, made alike by *reshaper*, through FFmpeg's filters: pairs of a name and its arguments."""
     graph = Graph()
+    graph.threads = 1  # each would reserve address space, which is what a confined process has little of
     nodes = [
         graph.add_abuffer(
             sample_rate=reshaper.sample_rate,
