@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from audiostore.errors import ConfigurationError, from_os_error
 from audiostore.models import Limits
-from audiostore.protocols import Catalog, QuotaPolicy
+from audiostore.protocols import Catalog, Processor, QuotaPolicy
 from audiostore.quota import CatalogQuota, FixedQuota, TieredQuota
 from audiostore.sizes import parse_size
 
@@ -64,6 +64,17 @@ VARIABLES = (
         secret=True,
     ),
     Variable(name="AUDIOSTORE_BASE_URL", default="/audio", meaning="Where the app serves those links."),
+    Variable(
+        name="AUDIO_FORMAT",
+        default=None,
+        meaning="Store every recording as `wav`, `mp3`, `m4a`, `flac` or `opus`; not set, or `off`: as it comes.",
+    ),
+    Variable(name="AUDIO_SAMPLE_RATE", default="44100", meaning="Its sample rate in Hz (opus has 48000)."),
+    Variable(name="AUDIO_CHANNELS", default="1", meaning="Its channels: 1 or 2."),
+    Variable(name="AUDIO_BIT_RATE", default=None, meaning="Its bits per second, e.g. `128000` (default: the usual)."),
+    Variable(
+        name="AUDIO_LOUDNESS", default=None, meaning="Its loudness: `podcast`, `ebu_r128` or `acx`; not set: unchanged."
+    ),
 )
 
 
@@ -85,6 +96,7 @@ class Settings:
     database_url: str | None = field(repr=False)
     secret: tuple[str, ...] | None = field(repr=False)
     base_url: str
+    process: Processor | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -113,6 +125,7 @@ class Settings:
             database_url=env.get("DATABASE_URL"),
             secret=env.secrets("AUDIOSTORE_SECRET"),
             base_url=env.text("AUDIOSTORE_BASE_URL"),
+            process=_process(env),
         )
 
     def parts(self, *, tier_of: Callable[[str], str] | None = None) -> dict[str, Any]:
@@ -132,6 +145,7 @@ class Settings:
             "quota": self.quota(tier_of),
             "secret": self._secret(),
             "base_url": self.base_url,
+            "process": self.process,
         }
 
     @property
@@ -218,6 +232,12 @@ class _Environment:
         except ValueError as error:
             raise ConfigurationError(f"{name} is no size: {value!r}") from error
 
+    def whole(self, name: str) -> int | None:
+        value = self.get(name)
+        if value is not None and not (value.isdecimal() and value.isascii()):
+            raise ConfigurationError(f"{name} is no whole number: {value!r}")
+        return None if value is None else int(value)
+
     def megabytes(self, name: str) -> int | None:
         return None if self.text(name).lower() == "unlimited" else self.size(name, "MB")
 
@@ -244,6 +264,26 @@ def _max_file_size(env: _Environment) -> int | None:
     if env.is_set("MAX_FILE_SIZE_MB"):
         raise ConfigurationError("MAX_FILE_SIZE_MB is above MAX_UPLOAD_SIZE, so such a file could never be sent")
     return request
+
+
+def _process(env: _Environment) -> Processor | None:
+    wished = (env.get("AUDIO_FORMAT") or "off").lower()
+    wishes: dict[str, Any] = {
+        "sample_rate": env.whole("AUDIO_SAMPLE_RATE"),
+        "channels": env.whole("AUDIO_CHANNELS"),
+        "bit_rate": env.whole("AUDIO_BIT_RATE"),
+        "loudness": env.get("AUDIO_LOUDNESS"),
+    }
+    if wished == "off":
+        return None
+    from audiostore.audio import canonical
+
+    try:
+        return canonical(wished, **wishes)
+    except ConfigurationError:
+        raise
+    except ValueError as error:
+        raise ConfigurationError(f"AUDIO_FORMAT and its companions: {error}") from error
 
 
 def local_backend(root: str | os.PathLike[str]) -> LocalBackend:
