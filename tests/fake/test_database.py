@@ -168,12 +168,14 @@ def test_owners_read_their_records_and_write_none(applied: Database) -> None:
         catalog.close()
 
 
-class TestThroughTheFake(CatalogSuite):
-    @pytest.fixture(scope="class")
-    def database(self, databases: Databases) -> Iterator[Database]:
-        with databases.made(suite_template(databases)) as database:
-            yield database
+@pytest.fixture(scope="module")
+def database(databases: Databases) -> Iterator[Database]:
+    """One for the whole suite: each of its tests has an owner of its own."""
+    with databases.made(suite_template(databases)) as database:
+        yield database
 
+
+class TestThroughTheFake(CatalogSuite):
     @pytest.fixture
     def clock(self, database: Database) -> SettableClock:
         return DatabaseClock(database)
