@@ -1,6 +1,6 @@
 """Routes of ``/auth/v1``: the part of Supabase's auth server that an app with e-mail and password uses.
 
-There is no recording of it: statuses, codes and messages are those of its source.
+There is no recording of it: statuses, codes and messages are as its client library expects them; details may differ.
 """
 
 from __future__ import annotations
