@@ -98,3 +98,14 @@ def test_the_ledger_stays_true_whoever_writes_at_the_same_time(applied: Database
     assert (alice.counts()[0], alice.counts()[2]) == (0, 0)
     assert not catalog.audit()
     catalog.close()
+
+
+def test_a_file_that_an_older_writer_brought_back_is_not_forgotten(applied: Database) -> None:
+    alice = Customer(PostgresCatalog.connect(applied.dsn))
+    file = alice.stores(10)
+    (removal,) = alice.deletes(file)
+    applied.run("update public.file_uploads set upload_status = 'completed' where id = %s", file.id)
+    alice.catalog.forget([removal.id])
+    assert alice.sees() == [file.id]
+    assert alice.counts() == (10, 0, 1)
+    alice.catalog.close()

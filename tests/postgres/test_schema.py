@@ -62,6 +62,7 @@ def test_a_script_that_fails_leaves_nothing_and_those_before_it_stay(project: Da
 
 
 def test_a_large_table_may_take_its_time_but_not_keep_the_app_waiting(project: Database) -> None:
+    project.run(f"alter database {project.name} set statement_timeout = '1min'")
     noted = replace(ONE, text="""
         create table public.noted as
         select current_setting('statement_timeout') as statement, current_setting('lock_timeout') as lock;

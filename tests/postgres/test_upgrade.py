@@ -209,3 +209,14 @@ def test_applying_again_takes_back_what_somebody_granted(upgraded: Database) -> 
     assert not upgraded.value("select has_function_privilege('anon', 'audiostore_reserve(jsonb)', 'execute')")
     assert not upgraded.value("select has_table_privilege('authenticated', 'audiostore.accounts', 'select')")
     assert not upgraded.value("select has_table_privilege('authenticated', 'file_uploads', 'insert')")
+
+
+def test_an_apps_own_rule_of_plans_stays(upgraded: Database) -> None:
+    upgraded.run("insert into audiostore.plans (name, total) values ('gold', %s)", 9 * MB)
+    upgraded.run("""
+        create or replace function audiostore.plan_of(wanted text) returns text
+        language plpgsql stable set search_path = '' as $$ begin return 'gold'; end $$
+    """)
+    schema.apply(upgraded.dsn, again=True)
+    assert upgraded.value("select audiostore.plan_of('anybody')") == "gold"
+    assert shown(upgraded, ALICE)[1] == 9
