@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from audiostore.access import STORAGE
 from audiostore.backends.supabase import SupabaseBackend
-from audiostore.backends.supabase.access import STORAGE
 from audiostore.cli.checks import Check, Finding, Repair, examined
 from audiostore.cli.project import HOSTED, KeyFacts, Project
 from audiostore.cli.showing import moment

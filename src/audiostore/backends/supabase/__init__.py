@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from audiostore.backends.supabase.access import with_client, with_key
+from audiostore.access import with_client, with_key
 from audiostore.backends.supabase.bucket import AUDIO_TYPES, BucketReport, ensure
 from audiostore.backends.supabase.changing import Changes
 from audiostore.backends.supabase.links import Links

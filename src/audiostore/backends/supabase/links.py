@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, quote, urlsplit
 
-from audiostore.backends.supabase.access import claims
+from audiostore.access import claims
 from audiostore.backends.supabase.server import Server, fields, rows
 from audiostore.backends.supabase.tus import ROUTE, upload_facts
 from audiostore.errors import Unavailable

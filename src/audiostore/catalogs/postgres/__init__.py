@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
+from audiostore import access
 from audiostore.catalogs.postgres import codec
 from audiostore.errors import ConfigurationError
 from audiostore.keys import Key
@@ -83,14 +84,15 @@ class PostgresCatalog:
             ConfigurationError: both or neither of *client* and *url*, or a key that is not the server's.
 
         """
-        from audiostore.catalogs.postgres import rest
+        from audiostore.catalogs.postgres.rest import RestCalls
 
-        timeouts = timeouts or Timeouts()
         if client is not None and url is None and key is None:
-            return cls(rest.with_client(client, timeouts=timeouts))
-        if client is not None or url is None or key is None:
+            accessing = access.with_client(client, api=access.REST)
+        elif client is None and url is not None and key is not None:
+            accessing = access.with_key(url, key, api=access.REST)
+        else:
             raise ConfigurationError("PostgresCatalog.from_supabase takes client=, or url= and key= together")
-        return cls(rest.with_key(url, key, timeouts=timeouts))
+        return cls(RestCalls(accessing, timeouts=timeouts or Timeouts()))
 
     def reserve(self, request: Request) -> Reservation:
         return self._ask(codec.RESERVE, request=request)
