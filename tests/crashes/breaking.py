@@ -12,12 +12,23 @@ from itertools import product
 from typing import Any, TypeAlias
 
 from audiostore.errors import AudioStoreError, NotFound
-from tests.crashes.faults import AppError, Death, Fault, Faults, Step, error_at, raising, refusal_at
+from tests.crashes.faults import (
+    AppError,
+    Death,
+    Fault,
+    Faults,
+    Late,
+    Step,
+    carries_bytes,
+    error_at,
+    raising,
+    refusal_at,
+)
 from tests.crashes.operations import Operation
 from tests.crashes.worlds import HOLD, World
 
 Plan: TypeAlias = Sequence[tuple[Step, str]]
-"""Steps, and how each is broken: ``"error"``, ``"refusal"`` or ``"death"``."""
+"""Steps, and how each is broken: ``"error"``, ``"refusal"``, ``"late"`` or ``"death"``."""
 
 KINDS = ("memory", "disk")
 PARTS = ("backend", "catalog", "browser")
@@ -25,8 +36,8 @@ PARTS = ("backend", "catalog", "browser")
 
 def plans(steps: Sequence[Step]) -> Iterator[Plan]:
     """Give every way to break each of *steps* alone."""
-    for step, way in product(steps, ("error", "refusal", "death")):
-        if way != "refusal" or refusal_at(step) is not None:
+    for step, way in product(steps, ("error", "refusal", "late", "death")):
+        if way in {"error", "death"} or carries_bytes(step):
             yield [(step, way)]
 
 
@@ -128,8 +139,8 @@ def _run_and_be_killed(world: World, operation: Operation, given: Any, plan: Pla
 def _faults(faults: Faults, plan: Plan) -> Mapping[Step, Fault]:
     made: dict[Step, Fault] = {}
     for step, way in plan:
-        error = error_at(step) if way == "error" else refusal_at(step)
-        made[step] = faults.die if way == "death" or error is None else raising(error)
+        errors = {"error": error_at, "refusal": refusal_at, "late": Late}
+        made[step] = faults.die if way == "death" else raising(errors[way](step))
     return made
 
 

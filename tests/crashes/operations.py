@@ -307,6 +307,9 @@ OPERATIONS: Mapping[str, Operation] = {
         act=lambda world, _: world.store.sweep(orphans=True, grace=timedelta(0)),
         options={"orphans": True},
     ),
+    "audit that repairs": Operation(
+        prepare=_orphan, act=lambda world, _: world.store.audit(repair=True), options={"orphans": True}
+    ),
     "get": Operation(prepare=put_old, act=lambda world, file: world.store.get(file, owner="alice")),
     "look": Operation(prepare=put_old, act=_look, repeatable=False),
 }

@@ -18,6 +18,8 @@ NOT_CROSSED = {
     "catalog.close",
     "backend.move",  # the facade moves records, never bytes
     "catalog.override",
+    "catalog.adopt",  # how records come from another catalog
+    "catalog.has_plans",  # a constant, like a backend's name
 }
 ONLY_WITH_A_SERVER = {"backend.sign", "backend.sign_upload"}
 

@@ -21,6 +21,7 @@ from audiostore.errors import AudioStoreError, Unavailable
 from audiostore.keys import Key
 from audiostore.models import Place, Staged, UploadGrant
 from audiostore.protocols import Backend, Catalog
+from audiostore.reports import SweepReport
 from audiostore.testing import SettableClock, stage_bytes
 from tests.crashes.cloud import shared_cloud
 from tests.crashes.faults import Faults
@@ -122,9 +123,10 @@ class World:
 
     def settle(self) -> None:
         """Let time go by and sweep, until there can be nothing left to do; then all must agree to the byte."""
+        self.faults.land()
         self.faults.begin()
         self.down.clear()
-        while True:
+        for _ in range(3):
             self.pass_time(LONG)
             if self.plain.sweep(orphans=self.orphans, grace=timedelta(0)) == SweepReport():
                 break

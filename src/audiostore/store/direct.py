@@ -93,7 +93,9 @@ class DirectUploads(Writing):
             size=count,
         )
         with self.events.operation("begin_upload", owner=owner, bytes=count) as operation:
-            request = self._upload_request(upload, limits, metadata, idempotency_key, expires + self.ttl)
+            # Who has the link can send as long as it works, so that long there is room for it.
+            ttl = max(expires, self._upload_life(self.backend.name)) + self.ttl
+            request = self._upload_request(upload, limits, metadata, idempotency_key, ttl)
             reservation = self.catalog.reserve(request)
             operation.learn(file=reservation.file_id, key=reservation.key, backend=reservation.backend)
             if reservation.state == "committed":
@@ -127,7 +129,7 @@ class DirectUploads(Writing):
             try:
                 file = self._settle(reservation, operation)
             except (QuotaExceeded, FileTooLarge, UnsupportedAudio) as refusal:
-                self._undo(reservation, refusal)
+                self._refuse(reservation, refusal)
                 raise
             except ReservationExpired:
                 if found := self.catalog.find([reservation.file_id]):
@@ -147,7 +149,7 @@ class DirectUploads(Writing):
         """
         reservation = self._granted(grant, owner)
         with self.events.operation("cancel_upload", owner=reservation.owner, key=reservation.key):
-            self._erase(self.catalog.release(reservation.id))
+            self._erase_what_came(self.catalog.release(reservation.id), reservation.backend)
 
     def receive(self, link: Link, body: Source, *, content_length: int | None = None) -> None:
         """Take the bytes of a direct upload, as ``serve`` does for a PUT to one of our own links.
@@ -180,6 +182,12 @@ class DirectUploads(Writing):
             # Whoever ended it may have erased the key before our bytes came to lie there.
             self.catalog.discard(reservation.backend, [reservation.key], timedelta(0))
             raise ReservationExpired(reservation.id)
+
+    def _refuse(self, reservation: Reservation, refusal: AudioStoreError) -> None:
+        try:
+            self._erase_what_came(self.catalog.release(reservation.id), reservation.backend)
+        except AudioStoreError as second:
+            refusal.add_note(f"and the reservation could not be released, it will expire: {second}")
 
     def _granted(self, grant: UploadGrant | str, owner: str | None) -> Reservation:
         if isinstance(grant, str) and owner is None:
