@@ -121,7 +121,13 @@ def test_four_processes_that_race_for_the_last_bytes_never_go_over(site: Site) -
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     told = {"url": site.project.url, "key": site.project.fake.service_key, "dsn": site.database.dsn}
     asked = [sys.executable, str(RACER), json.dumps({**told, "owner": ALICE, "quota": QUOTA})]
-    racers = [subprocess.Popen(asked, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    pipe = subprocess.PIPE
+    racers = [subprocess.Popen(asked, env=environment, stdin=pipe, stdout=pipe, text=True) for _ in range(4)]
+    assert [each.stdout.readline() for each in racers if each.stdout] == ["ready\n"] * 4
+    for each in racers:
+        assert each.stdin is not None
+        each.stdin.write("go\n")
+        each.stdin.flush()
     most = 0
     while any(each.poll() is None for each in racers):
         usage = site.machines[0].usage(ALICE)
