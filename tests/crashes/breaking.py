@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
@@ -139,7 +139,7 @@ def _run_and_be_killed(world: World, operation: Operation, given: Any, plan: Pla
 def _faults(faults: Faults, plan: Plan) -> Mapping[Step, Fault]:
     made: dict[Step, Fault] = {}
     for step, way in plan:
-        errors = {"error": error_at, "refusal": refusal_at, "late": Late}
+        errors: Mapping[str, Callable[[Step], Exception]] = {"error": error_at, "refusal": refusal_at, "late": Late}
         made[step] = faults.die if way == "death" else raising(errors[way](step))
     return made
 

@@ -29,7 +29,10 @@ QUICK = Timeouts(
     total=timedelta(seconds=20),
     pause=timedelta(milliseconds=5),
 )
-_TABLES = ("public.file_uploads", *(f"audiostore.{each}" for each in ("reservations", "removals", "overrides", "accounts")))
+_TABLES = (
+    "public.file_uploads",
+    *(f"audiostore.{each}" for each in ("reservations", "removals", "overrides", "accounts")),
+)
 
 
 class Cloud:
@@ -41,7 +44,9 @@ class Cloud:
         databases = shared_databases()
         self.database = databases.make(suite_template(databases))
         self._plain = self.database.connect(SUPERUSER)
-        self._plain.execute("set session_replication_role = replica")  # emptied without its triggers, and not truncated:
+        self._plain.execute(
+            "set session_replication_role = replica"
+        )  # emptied without its triggers, and not truncated:
         # a hundred worlds need not wait for files that are made anew
         # Neither knows anything between two calls, so a process that begins anew may have those of the one before.
         self.backend = SupabaseBackend(self.server.url, self.fake.service_key, BUCKET, name="main", timeouts=QUICK)
@@ -60,7 +65,6 @@ class Cloud:
         """Do what a browser does with a grant; gives the HTTP status."""
         headers = {**grant.headers, "Content-Length": str(size)}
         return self._browser.request(grant.method, grant.url, headers=headers, content=chunks).status_code
-
 
     def set_clocks(self, moment: datetime) -> None:
         self.fake.now = moment

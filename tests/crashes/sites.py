@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -112,7 +112,7 @@ class Cloud:
             return {each.key for each in backend.list()}
 
     def staging(self) -> Iterable[Path]:
-        return [each for each in self._staging.glob("audiostore-staging-*/*")]
+        return self._staging.glob("audiostore-staging-*/*")
 
     def bury(self, process: str) -> None:
         # What it asked for last is done, or not, without it.
@@ -136,4 +136,4 @@ def _store(backend: Backend, catalog: Catalog, ttl: timedelta) -> AudioStore:
     return AudioStore(backend, catalog, quota=quota, secret="a secret of the kill loop", ttl=ttl, hold=HOLD)
 
 
-SITES = {"disk": Disk, "cloud": Cloud}
+SITES: Mapping[str, Callable[[Path], Site]] = {"disk": Disk, "cloud": Cloud}

@@ -80,5 +80,7 @@ class TestOnSupabase:
             break_at("cloud", OPERATIONS[name], plan, again=True)
 
     def test_the_server_is_asked_for_links(self) -> None:
-        crossed = {f"backend.{step.call}" for name in ("look", "begin upload") for step in record("cloud", OPERATIONS[name])}
+        crossed = {
+            f"backend.{step.call}" for name in ("look", "begin upload") for step in record("cloud", OPERATIONS[name])
+        }
         assert crossed >= ONLY_WITH_A_SERVER

@@ -43,7 +43,7 @@ class ErasesBeforeItHides(AudioStore):
 
 
 class ForgetsBeforeItErases(AudioStore):
-    def _erase(self, removals: Iterable[Removal]) -> list[Removal]:
+    def _erase(self, removals: Iterable[Removal], *, forget: bool = True) -> list[Removal]:
         removals = list(removals)
         self.catalog.forget([each.id for each in removals])
         self.backend.delete([each.key for each in removals])

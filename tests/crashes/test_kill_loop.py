@@ -16,7 +16,9 @@ SCRIPT = Path(__file__).parent / "kill_loop.py"
 @pytest.mark.parametrize(("world", "kills"), [("disk", 200), ("cloud", 50)])
 def test_after_many_kills_nothing_is_lost_left_or_over(world: str, kills: int) -> None:
     # A process of its own: it forks, which a process with threads (pytest's) had better not.
-    ran = subprocess.run([sys.executable, SCRIPT, "--world", world, "--kills", str(kills)], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, SCRIPT, "--world", world, "--kills", str(kills)], capture_output=True, text=True, check=False
+    )
     assert ran.stdout, ran.stderr
     report = json.loads(ran.stdout)
     assert report["wrong"] == []

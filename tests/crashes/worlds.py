@@ -154,8 +154,8 @@ class World:
 
     def send(self, grant: UploadGrant, size: int, chunks: Iterable[bytes]) -> int:
         """Send the bytes of a direct upload, as a browser does; gives the HTTP status."""
-        if self.cloud is not None:
-            return self.faults.cross("browser", "send", lambda: self.cloud.send(grant, size, chunks))
+        if (cloud := self.cloud) is not None:
+            return self.faults.cross("browser", "send", lambda: cloud.send(grant, size, chunks))
         token = grant.url.rpartition("/")[2]
         answer = serve(self.store, token, "PUT", {"Content-Length": str(size)}, chunks)
         b"".join(answer.body)

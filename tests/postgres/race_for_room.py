@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-
 from concurrent.futures import ThreadPoolExecutor
 
 from audiostore import AudioStore, FixedQuota
 from audiostore.backends.supabase import SupabaseBackend
 from audiostore.catalogs.postgres import PostgresCatalog
 from audiostore.errors import QuotaExceeded
-
 
 THREADS = 4
 

@@ -60,8 +60,9 @@ class DirectUploads(Writing):
     ) -> UploadGrant:
         """Reserve room for *size* bytes and give a link to which a browser may send them, until *expires* from now.
 
-        The room is charged from now on; if nobody finishes the upload, a sweep gives it back. The link binds
-        method, key, size, type and expiry.
+        The room is charged from now on; if nobody finishes the upload, a sweep gives it back once the link is dead. The
+        link binds method, key, size, type and expiry. (Supabase's bind no size, and live for two hours: so long there
+        is room. What comes by one whose upload is over, is too much or was deleted is erased by a later sweep.)
 
         >>> grant = store.begin_upload(owner="alice", size="2 MB", filename="take.wav", project="p1")
         >>> grant.method
