@@ -44,10 +44,8 @@ class Cloud:
         databases = shared_databases()
         self.database = databases.make(suite_template(databases))
         self._plain = self.database.connect(SUPERUSER)
-        self._plain.execute(
-            "set session_replication_role = replica"
-        )  # emptied without its triggers, and not truncated:
-        # a hundred worlds need not wait for files that are made anew
+        # Tables are emptied without their triggers; and not truncated, which makes files and takes far longer.
+        self._plain.execute("set session_replication_role = replica")
         # Neither knows anything between two calls, so a process that begins anew may have those of the one before.
         self.backend = SupabaseBackend(self.server.url, self.fake.service_key, BUCKET, name="main", timeouts=QUICK)
         self.catalog = PostgresCatalog.connect(self.database.dsn)
