@@ -55,11 +55,13 @@ class Capabilities:
 
     ``staging`` is a folder on the backend's own file system, so that staged bytes are published and not copied
     (``None``: the temp folder). ``signs`` tells whether ``sign`` and ``sign_upload`` give links to a server of the
-    backend's own; if not, the store signs and the app serves.
+    backend's own; if not, the store signs and the app serves. ``upload_life`` is how long such a server takes bytes
+    from whoever has a link of ``sign_upload``, whatever was asked and however the upload has ended.
     """
 
     staging: Path | None = None
     signs: bool = False
+    upload_life: timedelta = timedelta(0)
 
 
 class Backend(Protocol):

@@ -15,6 +15,8 @@ from audiostore.keys import Key
 from audiostore.models import ResumableGrant, SignedUrl, UploadGrant
 
 BATCH = 500
+UPLOAD_LIFE = timedelta(hours=2)
+"""How long a link to upload works: the server says so, and takes none back."""
 
 
 class Links:
