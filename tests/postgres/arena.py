@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from importlib import resources
 
 from tests.postgres.databases import Database, Databases
 from tests.postgres.server import SUPERUSER, shared_server
@@ -21,14 +20,11 @@ _CUT = """
 def postgres_arena() -> Generator[tuple[str, Callable[[], int]]]:
     """Give the DSN, and a function that ends two of the clients' sessions and tells how many it ended."""
     databases = Databases(shared_server())
-    with databases.made(databases.template("arena", _build, base=databases.supabase())) as database:
+    with databases.made(databases.template("arena", _build, base=databases.applied(databases.supabase()))) as database:
         connection = database.connect(SUPERUSER)
         with connection:
             yield database.dsn, lambda: connection.execute(_CUT.encode()).fetchall()[0][0]
 
 
 def _build(database: Database) -> None:
-    folder = resources.files("audiostore.catalogs") / "sql" / "postgres"
-    for script in sorted(folder.iterdir(), key=lambda each: each.name):
-        database.run(script.read_text("utf-8"))
     database.run("update audiostore.settings set value = '\"0 seconds\"' where name = 'removal_delay'")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from importlib import resources
 
 from audiostore.testing import SettableClock
 from tests.postgres.databases import Database, Databases
@@ -11,7 +10,7 @@ from tests.postgres.databases import Database, Databases
 
 def suite_template(databases: Databases) -> str:
     """Give the template; the suite brings its limits along, so the database's plans must not tighten them."""
-    return databases.template("suite", _build, base=databases.supabase())
+    return databases.template("suite", _build, base=databases.applied(databases.supabase()))
 
 
 def set_clock(database: Database, moment: float) -> None:
@@ -33,9 +32,6 @@ class DatabaseClock(SettableClock):
 
 
 def _build(database: Database) -> None:
-    folder = resources.files("audiostore.catalogs") / "sql" / "postgres"
-    for script in sorted(folder.iterdir(), key=lambda each: each.name):
-        database.run(script.read_text("utf-8"))
     database.run("""
         create table audiostore.test_clock as select clock_timestamp() as moment;
         create or replace function audiostore.clock() returns timestamptz

@@ -123,7 +123,7 @@ def test_more_threads_than_connections_take_turns(applied: Database) -> None:
     watcher = threading.Thread(target=watch)
     watcher.start()
     with ThreadPoolExecutor(12) as threads:
-        list(threads.map(lambda _: alice.stores(1), range(60)))
+        list(threads.map(alice.stores, [1] * 60))
     done.set()
     watcher.join()
     assert max(seen) == 2
@@ -221,7 +221,10 @@ def test_a_server_that_is_not_there_may_be_asked_again(tmp_path: Path) -> None:
 
 
 def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audiostore.catalogs.postgres.direct.find_spec", lambda name: None)
+    def find_nothing(name: str) -> None:
+        return None
+
+    monkeypatch.setattr("audiostore.catalogs.postgres.direct.find_spec", find_nothing)
     with pytest.raises(ConfigurationError, match=r"audiostore\[postgres\]"):
         PostgresCatalog.connect("postgresql://localhost/x")
 

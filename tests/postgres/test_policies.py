@@ -16,6 +16,7 @@ import pytest
 
 from audiostore.catalogs.postgres import schema
 from tests.postgres.databases import Database, Databases
+from tests.postgres.old import call
 
 ALICE = "aaaaaaaa-0000-4000-8000-000000000001"
 BOB = "bbbbbbbb-0000-4000-8000-000000000002"
@@ -207,3 +208,9 @@ class TestWatchedObjects:
         other.stores(5 * 2**20)
         other.removes()
         assert used(watched.database) == (0, 1)
+
+    def test_a_doctor_can_ask_whether_they_are_watched(self, watched: Server) -> None:
+        told = {"version": schema.shipped()[-1].version, "bucket": "audio-files", "watches_objects": True}
+        assert call(watched.database, "schema") == {"status": "ok", "result": told}
+        schema.watch_objects(watched.database.dsn, wanted=False)
+        assert call(watched.database, "schema")["result"]["watches_objects"] is False

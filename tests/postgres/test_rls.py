@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
 from audiostore.catalogs.postgres import codec
 from tests.postgres.databases import Database, Databases
+from tests.postgres.old import ALICE, BOB, stores
 
-ALICE = "aaaaaaaa-0000-4000-8000-000000000001"
-BOB = "bbbbbbbb-0000-4000-8000-000000000002"
 ROLES = ("anon", "authenticated", "service_role")
 
 # Written by hand. `own`: alice's one row of two; `all`: both; `one`: alice's, who is asked for; `done`: it works;
@@ -146,7 +146,7 @@ def test_no_table_is_left_out(inhabited: Database) -> None:
     assert {table for (table,) in ours} <= {table for table, *_ in CASES}
 
 
-@pytest.mark.parametrize("method", codec.METHODS)
+@pytest.mark.parametrize("method", [*codec.METHODS, "schema"])
 def test_each_door_is_for_the_servers_key_alone(inhabited: Database, method: str) -> None:
     call = f"select public.audiostore_{method}(%s)"
     for role, user in (("anon", None), ("authenticated", ALICE)):
@@ -158,7 +158,7 @@ def test_each_door_is_for_the_servers_key_alone(inhabited: Database, method: str
 def test_whatever_of_ours_is_in_public_is_a_door(inhabited: Database) -> None:
     functions = inhabited.rows("select proname from pg_proc where pronamespace = 'public'::regnamespace")
     ours = {name.removeprefix("audiostore_") for (name,) in functions if name.startswith("audiostore_")}
-    assert ours == set(codec.METHODS)
+    assert ours == {*codec.METHODS, "schema"}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -237,3 +237,21 @@ class TestCredits:
             "update public.user_credits set total_purchased = 5, storage_quota_mb = 5000 where user_id = %s", ALICE
         )
         assert upgraded.rows("select * from audiostore.overrides") == []
+
+    def test_a_plan_that_does_not_exist_shows_as_nothing_and_lets_people_pay(self, upgraded: Database) -> None:
+        upgraded.run("delete from audiostore.plans where name = 'paid'")
+        upgraded.run("update public.user_credits set total_purchased = 5 where user_id = %s", ALICE)
+        assert upgraded.value(f"select storage_quota_mb from public.user_credits where user_id = '{ALICE}'") == 0
+        with upgraded.acting("authenticated", ALICE) as connection:
+            assert connection.execute("select quota from public.audiostore_my_usage").fetchall() == [(0,)]
+
+    def test_a_quota_for_a_while_shows_and_ends(self, upgraded: Database) -> None:
+        upgraded.make_clock_settable()
+        quota = f"select storage_quota_mb from public.user_credits where user_id = '{ALICE}'"
+        until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        request = {"owner": ALICE, "override": {"numbers": {"total": 7 * 2**20}, "until": until}}
+        upgraded.run("select public.audiostore_set_override(%s)", json.dumps(request))
+        assert upgraded.value(quota) == 7
+        upgraded.advance(timedelta(hours=2))
+        stores(upgraded, ALICE, 1)
+        assert upgraded.value(quota) == 500

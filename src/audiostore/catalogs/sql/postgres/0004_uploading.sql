@@ -45,9 +45,10 @@ end $$;
 create or replace function audiostore.take_up(told text) returns audiostore.reservations
 language plpgsql set search_path = '' as $$
 declare
+    wanted uuid := audiostore.as_uuid(told);
     made audiostore.reservations;
 begin
-    select * into made from audiostore.reservations where id = audiostore.as_uuid(told);
+    select * into made from audiostore.reservations where id = wanted;
     if found then
         perform audiostore.lock_account(made.owner);
         select * into made from audiostore.reservations where id = made.id;

@@ -90,12 +90,13 @@ create or replace function audiostore.stood_in_for(made audiostore.reservations,
 returns audiostore.reservations
 language plpgsql set search_path = '' as $$
 declare
+    wanted uuid := audiostore.as_uuid(asked ->> 'instead_of');
     upload audiostore.reservations;
 begin
     if asked ->> 'instead_of' is null then
         return null;
     end if;
-    select * into upload from audiostore.reservations where id = audiostore.as_uuid(asked ->> 'instead_of');
+    select * into upload from audiostore.reservations where id = wanted;
     if not found or (upload.owner, upload.state) <> (made.owner, 'pending') or not audiostore.is_new_file(upload) then
         perform audiostore.refuse_as_expired(asked ->> 'instead_of');
     end if;
@@ -202,11 +203,13 @@ end $$;
 -- The id in auth.users that an owner is, where there are such users.
 create or replace function audiostore.user_of(wanted text) returns uuid
 language plpgsql stable set search_path = '' as $$
+declare
+    user_id uuid := audiostore.as_uuid(wanted);
 begin
-    if audiostore.as_uuid(wanted) is null or to_regclass('auth.users') is null then
+    if user_id is null or to_regclass('auth.users') is null then
         return null;
     end if;
-    return (select id from auth.users where id = audiostore.as_uuid(wanted));
+    return (select id from auth.users where id = user_id);
 end $$;
 
 create or replace function audiostore.add_file(made audiostore.reservations, written jsonb, at timestamptz)

@@ -4,12 +4,13 @@ create or replace function audiostore.hide(request jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
     wanted uuid[] := audiostore.as_uuids(request -> 'files');
+    wanted_owner text := request ->> 'owner';
     queued jsonb;
 begin
-    perform audiostore.lock_account(request ->> 'owner');
+    perform audiostore.lock_account(wanted_owner);
     with hidden as (
         update public.file_uploads set upload_status = 'deleting'
-        where id = any (wanted) and owner = request ->> 'owner' and visible
+        where id = any (wanted) and owner = wanted_owner and visible
         returning id, backend, storage_path, owner
     ), made as (
         insert into audiostore.removals as already (backend, key, owner, file, due)

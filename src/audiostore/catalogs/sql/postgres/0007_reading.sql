@@ -3,9 +3,10 @@
 create or replace function audiostore.reservation(request jsonb) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
+    wanted uuid := audiostore.as_uuid(request ->> 'reservation');
     made audiostore.reservations;
 begin
-    select * into made from audiostore.reservations where id = audiostore.as_uuid(request ->> 'reservation');
+    select * into made from audiostore.reservations where id = wanted;
     if not found then
         perform audiostore.refuse('not_found', jsonb_build_object('what', request ->> 'reservation'));
     end if;
@@ -14,10 +15,12 @@ end $$;
 
 create or replace function audiostore.pending(request jsonb) returns jsonb
 language plpgsql stable set search_path = '' as $$
+declare
+    wanted text := request ->> 'owner';
 begin
     return coalesce((
         select jsonb_agg(audiostore.reservation_json(made) order by expires_at)
-        from audiostore.reservations as made where pending_owner = request ->> 'owner'
+        from audiostore.reservations as made where pending_owner = wanted
     ), '[]');
 end $$;
 
@@ -25,11 +28,13 @@ create or replace function audiostore.move(request jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
     place jsonb := request -> 'place';
+    wanted uuid := audiostore.as_uuid(request ->> 'file');
+    wanted_owner text := request ->> 'owner';
     file public.file_uploads;
 begin
     update public.file_uploads set
         project_id = coalesce(place ->> 'project', ''), chapter = place ->> 'chapter', section = place ->> 'section'
-    where id = audiostore.as_uuid(request ->> 'file') and owner = request ->> 'owner' and visible
+    where id = wanted and owner = wanted_owner and visible
     returning * into file;
     if not found then
         perform audiostore.refuse('not_found', jsonb_build_object('what', request ->> 'file'));
@@ -39,21 +44,25 @@ end $$;
 
 create or replace function audiostore.find(request jsonb) returns jsonb
 language plpgsql stable set search_path = '' as $$
+declare
+    wanted uuid[] := audiostore.as_uuids(request -> 'files');
 begin
     return coalesce((
         select jsonb_agg(audiostore.file_json(file)) from public.file_uploads as file
-        where id = any (audiostore.as_uuids(request -> 'files')) and visible
+        where id = any (wanted) and visible
     ), '[]');
 end $$;
 
 create or replace function audiostore.find_key(request jsonb) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
+    wanted text := request ->> 'key';
+    wanted_backend text := request ->> 'backend';
     file public.file_uploads;
 begin
     select * into file from public.file_uploads
-    where storage_path = request ->> 'key' and upload_status in ('completed', 'deleting') and visible
-        and (request ->> 'backend' is null or backend = request ->> 'backend')
+    where storage_path = wanted and upload_status in ('completed', 'deleting') and visible
+        and (wanted_backend is null or backend = wanted_backend)
     order by id desc limit 1;
     if not found then
         perform audiostore.refuse('not_found', jsonb_build_object('what', request ->> 'key'));

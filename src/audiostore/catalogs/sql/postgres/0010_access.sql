@@ -85,8 +85,7 @@ begin
         select * into account from audiostore.accounts where accounts.owner = me;
         return query select
             me, coalesce(account.committed, 0), coalesce(account.reserved, 0), coalesce(account.files, 0),
-            (audiostore.limits_of(me, null, audiostore.clock()) ->> 'total')::bigint,
-            audiostore.megabytes(account.committed), audiostore.quota_mb(me);
+            audiostore.quota_of(me), audiostore.megabytes(account.committed), audiostore.quota_mb(me);
     end $f$;
     revoke all on function audiostore.my_usage() from public;
     grant execute on function audiostore.my_usage() to authenticated;
@@ -109,18 +108,26 @@ begin
     return least(round(coalesce(bytes, 0) / 1048576.0, 2), 99999999.99);
 end $$;
 
--- Whole megabytes, since the column is an integer; unlimited is the largest there is, no quota at all is nothing.
-create or replace function audiostore.quota_mb(wanted text) returns integer
+-- The bytes that an owner may keep: null is unlimited; no quota at all, or a plan that does not exist, is nothing.
+create or replace function audiostore.quota_of(wanted text) returns bigint
 language plpgsql stable set search_path = '' as $$
 declare
-    limits jsonb := audiostore.limits_of(wanted, null, audiostore.clock());
+    limits jsonb;
 begin
+    limits := audiostore.limits_of(wanted, null, audiostore.clock()); -- here, where what it raises is caught
     if limits is null then
         return 0;
     end if;
-    return least(floor((limits ->> 'total')::numeric / 1048576), 2147483647);
+    return least((limits ->> 'total')::numeric, 9223372036854775807);
 exception
     when sqlstate 'AS001' then
-        return 0; -- a plan that does not exist refuses everything
+        return 0;
 end $$;
-revoke all on function audiostore.megabytes(bigint), audiostore.quota_mb(text) from public;
+
+-- In whole megabytes, since the column is an integer; unlimited is the largest there is.
+create or replace function audiostore.quota_mb(wanted text) returns integer
+language plpgsql stable set search_path = '' as $$
+begin
+    return least(audiostore.quota_of(wanted) / 1048576, 2147483647);
+end $$;
+revoke all on function audiostore.megabytes(bigint), audiostore.quota_of(text), audiostore.quota_mb(text) from public;

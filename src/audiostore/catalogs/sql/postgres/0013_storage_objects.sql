@@ -91,3 +91,41 @@ end $$;
 
 revoke all on function audiostore.object_changed(), audiostore.object_gone(text, text), audiostore.watch_objects(boolean)
     from public;
+
+-- Not a door of the catalog: what a doctor asks over any transport. `version` is null where scripts were run bare.
+create or replace function public.audiostore_schema(request jsonb) returns jsonb
+language plpgsql volatile security definer set search_path = '' as $$
+begin
+    return jsonb_build_object('status', 'ok', 'result', jsonb_build_object(
+        'version', audiostore.newest_script(),
+        'bucket', audiostore.bucket(),
+        'watches_objects', exists (
+            select from pg_catalog.pg_trigger
+            where tgrelid = to_regclass('storage.objects') and tgname = 'audiostore_object_changed'
+        )
+    ));
+end $$;
+
+create or replace function audiostore.newest_script() returns integer
+language plpgsql stable set search_path = '' as $$
+begin
+    if to_regclass('audiostore.schema_versions') is null then
+        return null;
+    end if;
+    return (select max(version) from audiostore.schema_versions);
+end $$;
+
+do $$
+declare
+    role text;
+begin
+    revoke all on function audiostore.newest_script(), public.audiostore_schema(jsonb) from public;
+    foreach role in array array['anon', 'authenticated'] loop
+        if to_regrole(role) is not null then
+            execute format('revoke all on function public.audiostore_schema(jsonb) from %I', role);
+        end if;
+    end loop;
+    if to_regrole('service_role') is not null then
+        grant execute on function public.audiostore_schema(jsonb) to service_role;
+    end if;
+end $$;
