@@ -86,7 +86,9 @@ class Composer:
             return self.text("")
         pieces = [
             self.text(
-                "{field}" + (" desc" if each.descending else " asc") + (" nulls first" if each.nulls_first else " nulls last"),
+                "{field}"
+                + (" desc" if each.descending else " asc")
+                + (" nulls first" if each.nulls_first else " nulls last"),
                 field=self._field(each.field),
             )
             for each in order
@@ -99,7 +101,9 @@ class Composer:
 
     def record(self, source: str, columns: Mapping[str, str], body: str) -> Any:
         """Give rows out of a JSON *body*; the columns' types are the database's own words."""
-        typed = [self.text("{name} {kind}", name=self.name(name), kind=self._sql.SQL(kind)) for name, kind in columns.items()]
+        typed = [
+            self.text("{name} {kind}", name=self.name(name), kind=self._sql.SQL(kind)) for name, kind in columns.items()
+        ]
         listed = self._sql.SQL(", ").join(typed)
         return self.text(source + "({body}::json) as given({listed})", body=self.value(body), listed=listed)
 

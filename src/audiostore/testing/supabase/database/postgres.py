@@ -189,7 +189,13 @@ class PostgresSession:
             arguments = [write.text("{n} => given.{n}", n=write.name(name)) for name in given]
         elif given:
             arguments = [write.text("{n} => {v}", n=write.name(n), v=write.value(v)) for n, v in given.items()]
-        return self._called(function, write, source, write.text("{name}({given})", name=write.name(schema, call.name), given=write.joined(arguments)), query)
+        return self._called(
+            function,
+            write,
+            source,
+            write.text("{name}({given})", name=write.name(schema, call.name), given=write.joined(arguments)),
+            query,
+        )
 
     # --- parts of those -----------------------------------------------------------------------------------------------
 
@@ -198,7 +204,10 @@ class PostgresSession:
         page = write.page(query) if function.is_set else write.text("")
         shape = "called" if function.is_row else "called(called)"
         statement = write.text(
-            f"select {whole}::text from {{source}}{{called}} as {shape}{{page}}", source=source, called=called, page=page
+            f"select {whole}::text from {{source}}{{called}} as {shape}{{page}}",
+            source=source,
+            called=called,
+            page=page,
         )
         if function.is_set and (query.tests or query.order):
             raise refusals.not_in_the_fake("filters on a function of a real database")
@@ -207,7 +216,9 @@ class PostgresSession:
             return Called(rows=None)
         return Called(rows=rows if function.is_set else [rows[0] or "null"], is_set=function.is_set, total=len(rows))
 
-    def _changed(self, write: Composer, statement: Any, query: Query, columns: list[str], *, returning: bool) -> Changed:
+    def _changed(
+        self, write: Composer, statement: Any, query: Query, columns: list[str], *, returning: bool
+    ) -> Changed:
         if not returning:
             rows = self._run(statement, write)
             return Changed(rows=(), count=len(rows), inserted=sum(new for _, new in rows))
