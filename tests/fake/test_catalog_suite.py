@@ -38,6 +38,8 @@ class TestThroughTheFake(CatalogSuite):
 
     @pytest.fixture
     def catalog(self, fake: FakeSupabase, clock: SettableClock) -> Iterator[Catalog]:
-        catalog = PostgresCatalog.from_supabase(fake.url, fake.service_key)
+        # Some tests go on for longer than the service key lasts.
+        key = fake.user_token("the server", role="service_role", expires_in=timedelta(days=2_000_000))
+        catalog = PostgresCatalog.from_supabase(fake.url, key)
         yield catalog
         catalog.close()

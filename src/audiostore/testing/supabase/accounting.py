@@ -60,10 +60,17 @@ class NumberedCatalog(MemoryCatalog):
 
 def install(project: Project, numbers: Limits | None, define: Callable[[str, Callable[..., Any]], None]) -> None:
     """Put audiostore's functions and relations into *project*; *define* makes a function of the server's key."""
-    catalog = NumberedCatalog(numbers, clock=lambda: project.now.timestamp())
+    catalog = NumberedCatalog(numbers, clock=_clock(project))
     for method in codec.METHODS:
         define(f"{PREFIX}{method}", _door(catalog, method))
     project.tables.show(_records(project, catalog), _usage(catalog))
+
+
+def _clock(project: Project) -> Callable[[], float]:
+    def clock() -> float:
+        return project.now.timestamp()
+
+    return clock
 
 
 def _door(catalog: MemoryCatalog, method: str) -> Callable[..., Any]:

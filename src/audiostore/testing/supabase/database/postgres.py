@@ -189,26 +189,17 @@ class PostgresSession:
             arguments = [write.text("{n} => given.{n}", n=write.name(name)) for name in given]
         elif given:
             arguments = [write.text("{n} => {v}", n=write.name(n), v=write.value(v)) for n, v in given.items()]
-        return self._called(
-            function,
-            write,
-            source,
-            write.text("{name}({given})", name=write.name(schema, call.name), given=write.joined(arguments)),
-            query,
-        )
+        called = write.text("{name}({given})", name=write.name(schema, call.name), given=write.joined(arguments))
+        return self._called(function, write, source, called, query)
 
     # --- parts of those -----------------------------------------------------------------------------------------------
 
     def _called(self, function: _Function, write: Composer, source: Any, called: Any, query: Query) -> Called:
-        whole = "row_to_json(called)" if function.is_row else "to_json(called.called)"
         page = write.page(query) if function.is_set else write.text("")
-        shape = "called" if function.is_row else "called(called)"
-        statement = write.text(
-            f"select {whole}::text from {{source}}{{called}} as {shape}{{page}}",
-            source=source,
-            called=called,
-            page=page,
-        )
+        one = "select row_to_json(called)::text from {source}{called} as called{page}"
+        if not function.is_row:
+            one = "select to_json(called.called)::text from {source}{called} as called(called){page}"
+        statement = write.text(one, source=source, called=called, page=page)
         if function.is_set and (query.tests or query.order):
             raise refusals.not_in_the_fake("filters on a function of a real database")
         rows = [each for (each,) in self._run(statement, write)]
