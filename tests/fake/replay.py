@@ -49,8 +49,10 @@ class Pair:
         return differences(self.recorded, self.replayed)
 
 
-def replay(fake: FakeSupabase, chapters: list[str], folder: Path) -> list[Pair]:
-    """Run *chapters* in their order, in *folder*, and pair what came back with what was recorded."""
+def replay(fake: FakeSupabase, chapters: list[str], folder: Path, *, tables: bool = True) -> list[Pair]:
+    """Run *chapters* in their order, in *folder*, and pair what came back with what was recorded. The fake has the
+    recorded *tables* staged, unless they are in a database of its own.
+    """
     alice, bob = USERS
     keys = {
         "anon_key": fake.anon_key,
@@ -64,7 +66,8 @@ def replay(fake: FakeSupabase, chapters: list[str], folder: Path) -> list[Pair]:
     (folder / "keys.json").write_text(json.dumps(keys))
     (folder / "out").mkdir(exist_ok=True)
     fake.create_bucket("bench")  # the recorded server had one more
-    create_what_rest_sql_does(fake)
+    if tables:
+        create_what_rest_sql_does(fake)
     _lose_what_is_deleted(fake, folder)
     with fake.serve() as server:
         environment = {**os.environ, "LAB": str(folder), "PORT": server.url.rpartition(":")[2]}

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, Self, get_args
 
 from audiostore.testing.supabase import doors, tokens
 from audiostore.testing.supabase.actors import OPERATIONS, Operation
+from audiostore.testing.supabase.database.postgres import PostgresDatabase
 from audiostore.testing.supabase.faults import Fault, Faults
 from audiostore.testing.supabase.model import Bucket, Policy, Project, new_secret
 from audiostore.testing.supabase.router import route
@@ -49,12 +50,21 @@ class FakeSupabase(Staging):
         jwt_secret: str | None = None,
         seed: int | None = None,
         others: Others = "pass",
+        database: str | None = None,
     ) -> None:
-        """*seed* makes the ids repeat from run to run; *others* is what happens to requests for other hosts."""
+        """*seed* makes the ids repeat from run to run; *others* is what happens to requests for other hosts.
+
+        With *database*, the address of a real Postgres, ``/rest/v1`` leads there, with the role and the claims of
+        each caller; its login may take on the three roles of a Supabase project, as ``authenticator`` does.
+
+        Raises:
+            ConfigurationError: *database* needs the extra ``postgres``.
+        """
         if others not in get_args(Others):
             raise ValueError(f'others is "pass" or "refuse", not {others!r}')
         self.jwt_secret = jwt_secret or new_secret()
-        self._project = Project(secret=self.jwt_secret, seed=seed)
+        postgres = None if database is None else PostgresDatabase(database)
+        self._project = Project(secret=self.jwt_secret, seed=seed, postgres=postgres)
         self._faults = Faults()
         self._door = doors.Door(
             url or f"https://{new_secret()[:20].lower()}.supabase.co", self.handle, others == "refuse"

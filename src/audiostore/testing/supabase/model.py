@@ -97,8 +97,9 @@ class TusUpload:
 class Project:
     """All that a fake knows; every route works on it under ``lock``, and none reads a body under it."""
 
-    def __init__(self, *, secret: str, seed: int | None = None) -> None:
+    def __init__(self, *, secret: str, seed: int | None = None, postgres: Database | None = None) -> None:
         self.secret = secret
+        self.postgres = postgres
         self.lock = threading.RLock()
         self.frozen: datetime | None = None
         self.takeover = timedelta(0)
@@ -120,7 +121,7 @@ class Project:
     @property
     def database(self) -> Database:
         """What stands behind ``/rest/v1``."""
-        return self.tables
+        return self.tables if self.postgres is None else self.postgres
 
     @property
     def now(self) -> datetime:

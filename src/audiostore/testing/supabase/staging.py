@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from audiostore.models import UNSET, Limits, Unset
 from audiostore.testing.supabase.actors import Actor
 from audiostore.testing.supabase.database.functions import ROLES, Function
 from audiostore.testing.supabase.database.tables import Check, Rls, declared, written
@@ -55,6 +57,7 @@ class Staging:
             ValueError: a column that is not declared as SQL does it, or a key of no column.
             SqlError: a row that the constraints refuse.
         """
+        self._check_memory()
         made = declared(name, columns, primary_key=primary_key, unique=unique, checks=checks, rls=rls)
         self._project.tables.add(made, rows)
 
@@ -101,4 +104,29 @@ class Staging:
         With a parameter ``actor`` it gets the caller's claims too. It refuses by raising ``SqlError``, and gives a
         ``RowSet`` for ``returns setof``. *roles* are those that may execute it.
         """
+        self._check_memory()
         self._project.tables.functions.named[name] = Function.of(run, roles=roles)
+
+    def apply_schema(self, *, limits: Limits | None | Unset = UNSET) -> None:
+        """Do what ``audiostore schema apply`` does: functions for ``PostgresCatalog``, and its records to look at.
+
+        The table ``file_uploads`` and the view ``audiostore_my_usage`` show what the functions recorded; they can't
+        be written to. *limits* are the database's own numbers, the same for every owner: as in a new database, 500
+        MiB and 50 MiB per file; None leaves them to the callers. Again changes nothing.
+
+        Raises:
+            ValueError: there is a table ``file_uploads`` already: the fake takes over no records.
+        """
+        self._check_memory()
+        from audiostore.testing.supabase import accounting
+
+        if any(name.startswith(accounting.PREFIX) for name in self._project.tables.functions.named):
+            return
+        if ("public", "file_uploads") in self._project.tables.relations:
+            raise ValueError("the fake can't take over the records of a table file_uploads")
+        numbers = accounting.NEW_OWNERS if isinstance(limits, Unset) else limits
+        accounting.install(self._project, numbers, functools.partial(self.function, roles=("service_role",)))
+
+    def _check_memory(self) -> None:
+        if self._project.postgres is not None:
+            raise ValueError("this fake's tables and functions are those of its database")
