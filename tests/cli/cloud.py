@@ -59,6 +59,7 @@ class Cloud:
 @contextmanager
 def cloud_of(terminal: Terminal) -> Generator[Cloud]:
     fake = FakeSupabase()
+    fake.apply_schema()
     with fake.serve() as server:
         env = {
             "STORAGE_BACKEND": "supabase",

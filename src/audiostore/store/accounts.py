@@ -29,10 +29,17 @@ class Accounts(StoreParts):
         return self.catalog.usage(parse_text("owner", owner), self._limits(owner))
 
     def quota_of(self, owner: str) -> Quota:
-        """Tell the limits in force for *owner*, and what they come from: the policy, and perhaps an override."""
+        """Tell the limits in force for *owner*, and what they come from: the policy, and perhaps an override.
+
+        On a catalog that has plans, ``policy`` are the plan's numbers, tightened by the store's own policy if it has one.
+        """
         policy = self._limits(parse_text("owner", owner))
+        plan = self.catalog.plan(owner)
+        standing = policy & plan if policy is not None and plan is not None else policy or plan
         return Quota(
-            limits=self.catalog.usage(owner, policy).limits, policy=policy, override=self.catalog.override(owner)
+            limits=self.catalog.usage(owner, policy).limits,
+            policy=standing,
+            override=self.catalog.override(owner),
         )
 
     def set_quota(

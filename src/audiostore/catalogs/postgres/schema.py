@@ -90,6 +90,17 @@ class Standing:
         return f"{self.version:04d}_{self.name}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaFacts:
+    """What a database says of itself over any transport: the newest script that it wrote down (None: none), the bucket
+    whose objects it accounts, and whether the storage server holds uploads to their reservations.
+    """
+
+    version: int | None
+    bucket: str | None
+    watches_objects: bool
+
+
 @cache
 def shipped() -> Sequence[Script]:
     """Give the scripts that came with the package, in their order."""
