@@ -31,7 +31,7 @@ class Accounts(StoreParts):
     def quota_of(self, owner: str) -> Quota:
         """Tell the limits in force for *owner*, and what they come from: the policy, and perhaps an override.
 
-        On a catalog that has plans, ``policy`` are the plan's numbers, tightened by the store's own policy if it has one.
+        On a catalog that has plans, ``policy`` is the plan, tightened by the store's own policy if it has one.
         """
         policy = self._limits(parse_text("owner", owner))
         plan = self.catalog.plan(owner)

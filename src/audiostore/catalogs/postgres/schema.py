@@ -117,7 +117,7 @@ def check(dsn: str, *, scripts: Sequence[Script] | None = None) -> Sequence[Stan
         ConfigurationError: psycopg is missing.
 
     """
-    with _connected(dsn, "the schema") as connection:
+    with connected(dsn, "the schema") as connection:
         return _standings(connection, shipped() if scripts is None else scripts)
 
 
@@ -142,7 +142,7 @@ def apply(
     """
     wanted = shipped() if scripts is None else scripts
     ran: list[Script] = []
-    with _connected(dsn, "the schema") as connection:
+    with connected(dsn, "the schema") as connection:
         if again and _exists(connection, _VERSIONS):
             connection.execute(f"delete from {_VERSIONS} where version <= {wanted[-1].version}".encode())  # noqa: S608
         while (script := _next(_standings(connection, wanted), wanted)) is not None:
@@ -152,9 +152,19 @@ def apply(
     return ran
 
 
+def address(dsn: str) -> str:
+    """Give host and name of a database, and nothing else of what *dsn* holds. Raises what ``check`` raises."""
+    with _told_without_psycopg():
+        from psycopg import conninfo
+    with _told("the address of the database"):
+        given = conninfo.conninfo_to_dict(dsn)
+    host, name = str(given.get("host") or "this machine"), str(given.get("dbname") or given.get("user") or "")
+    return f"{name} on {'this machine' if host.startswith('/') else host}"
+
+
 def watches_objects(dsn: str) -> bool:
     """Tell whether the storage server holds uploads to their reservations itself. Raises what ``check`` raises."""
-    with _connected(dsn, "the storage tables") as connection:
+    with connected(dsn, "the storage tables") as connection:
         found = connection.execute(
             "select from pg_trigger"
             " where tgrelid = to_regclass('storage.objects') and tgname = 'audiostore_object_changed'"
@@ -170,7 +180,7 @@ def watch_objects(dsn: str, *, wanted: bool) -> None:
         PermissionDenied: the role may not do that. Unavailable: the database could not be reached.
 
     """
-    with _connected(dsn, "watch_objects") as connection:
+    with connected(dsn, "watch_objects") as connection:
         connection.execute("select audiostore.watch_objects(%s)", [wanted])
 
 
@@ -252,13 +262,20 @@ def _state(script: Script, found: Mapping[int, tuple[str, str]]) -> State:
 
 
 @contextmanager
-def _connected(dsn: str, what: str) -> Generator[psycopg.Connection[Any]]:
-    try:
+def connected(dsn: str, what: str) -> Generator[psycopg.Connection[Any]]:
+    """Open a connection on which each statement counts at once; *what* is looked at is named in errors."""
+    with _told_without_psycopg():
         import psycopg
-    except ModuleNotFoundError as error:
-        raise ConfigurationError('Postgres needs an extra: pip install "audiostore[postgres]"') from error
     with _told(what), psycopg.connect(dsn, autocommit=True, connect_timeout=15) as connection:
         yield connection
+
+
+@contextmanager
+def _told_without_psycopg() -> Generator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError('Postgres needs an extra: pip install "audiostore[postgres]"') from error
 
 
 @contextmanager
@@ -277,5 +294,6 @@ def _told(what: str) -> Generator[None]:
         raise Unavailable(f"{what} ({said})", retryable=True) from error
     except psycopg.Error as error:
         # A connection string that can't be parsed comes without diagnosis, and may be quoted in the message.
-        said = error.diag.message_primary
-        raise ConfigurationError(f"{what}: {said or 'the connection string is malformed'}") from error if said else None
+        if (complaint := error.diag.message_primary) is None:
+            raise ConfigurationError(f"{what}: the connection string is malformed") from None
+        raise ConfigurationError(f"{what}: {complaint}") from error

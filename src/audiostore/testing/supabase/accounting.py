@@ -22,7 +22,6 @@ from audiostore.testing.supabase.model import Project
 
 _MIB: Final = 1024 * 1024
 PREFIX: Final = codec.PREFIX
-BUCKET: Final = "audio-files"
 NEW_OWNERS: Final = Limits(total=500 * _MIB, per_file=50 * _MIB)
 """What a new database allows everyone."""
 
@@ -73,7 +72,7 @@ def install(project: Project, numbers: Limits | None, define: Callable[[str, Cal
 
 
 def _schema(request: Mapping[str, Any]) -> Mapping[str, Any]:
-    facts = {"version": shipped()[-1].version, "bucket": BUCKET, "watches_objects": False}
+    facts = {"version": shipped()[-1].version, "bucket": None, "watches_objects": False}
     return {"status": "ok", "result": facts}
 
 
