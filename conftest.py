@@ -55,6 +55,15 @@ def enter_with_postgres(page: dict[str, Any]) -> None:
     page["_page"]["exports"] = f"export DATABASE_URL='{database.dsn}'\n"
 
 
+def enter_with_project(page: dict[str, Any]) -> None:
+    """The page on setting up begins with the database of a new project, and puts the tables there."""
+    from tests.postgres.databases import shared_databases
+
+    enter(page)
+    databases = shared_databases()
+    page["_page"]["exports"] = f"export DATABASE_URL='{databases.make(databases.supabase()).dsn}'\n"
+
+
 def leave(page: dict[str, Any]) -> None:
     if store := page.get("store"):
         close = getattr(store, "close", None)
@@ -139,11 +148,11 @@ def _environment() -> dict[str, str]:
     return kept | tracing | {"PATH": folders, "PYTHONWARNINGS": "error"}
 
 
-POSTGRES = "docs/how-to/postgres.md"
+POSTGRES, PROJECT = "docs/how-to/postgres.md", "docs/how-to/supabase.md"
 _pages = Sybil(
     parsers=[PythonCodeBlockParser(doctest_optionflags=FLAGS), CodeBlockParser("console", run_console)],
     patterns=["*.md"],
-    excludes=[POSTGRES],
+    excludes=[POSTGRES, PROJECT],
     setup=enter,
     teardown=leave,
 )
@@ -153,6 +162,12 @@ _postgres = Sybil(
     setup=enter_with_postgres,
     teardown=leave,
 )
+_project = Sybil(
+    parsers=[PythonCodeBlockParser(doctest_optionflags=FLAGS), CodeBlockParser("console", run_console)],
+    patterns=[PROJECT],
+    setup=enter_with_project,
+    teardown=leave,
+)
 CHAPTERS = "store/[a-z]*.py"
 _docstrings = Sybil(
     parsers=[DocTestParser(FLAGS)], path="src", patterns=["*.py"], excludes=[CHAPTERS], setup=enter, teardown=leave
@@ -160,7 +175,7 @@ _docstrings = Sybil(
 _chapters = Sybil(
     parsers=[DocTestParser(FLAGS)], path="src", patterns=[CHAPTERS], setup=enter_with_store, teardown=leave
 )
-_collect = integration.pytest_integration(_pages, _postgres, _docstrings, _chapters)
+_collect = integration.pytest_integration(_pages, _postgres, _project, _docstrings, _chapters)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

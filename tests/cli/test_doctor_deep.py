@@ -19,8 +19,7 @@ from audiostore.streams import ByteStream
 from tests.cli.cloud import BUCKET, Cloud
 from tests.cli.terminal import Terminal
 
-WALK = "put record usage quota link replace upload delete,usage after,audit,left behind"
-STEPS = [*WALK.split(",")[0].split(), *WALK.split(",")[1:]]
+STEPS = "put,record,usage,quota,link,replace,upload,delete,usage after,audit,left behind".split(",")
 
 
 @pytest.fixture
@@ -145,6 +144,6 @@ def test_of_what_a_killed_one_left_the_next_that_comes_by_takes_it_away(
     told = terminal.json("doctor", "--deep", code=6)
     assert "too many doctors" in str(told), "it may be at work still"
     assert [each["id"] for each in terminal.files("audiostore-doctor-07")] == [left]
-    monkeypatch.setattr("audiostore.cli.deep._HOUR", timedelta(0))
+    monkeypatch.setattr("audiostore.cli.deep._KILLED", timedelta(0))
     terminal.run("doctor", "--deep")
     assert terminal.files("audiostore-doctor-07") == []

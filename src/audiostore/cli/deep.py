@@ -23,6 +23,8 @@ _OWNERS: Final = 100
 """No app's users, and so many at most: each leaves an account. What a killed doctor left, a later one finds."""
 _TRIES: Final = 20
 _HOUR: Final = timedelta(hours=1)
+_KILLED: Final = timedelta(hours=1)
+"""A file of a doctor that is so old has nobody any more."""
 _PROJECT: Final = "audiostore-doctor"
 
 
@@ -169,7 +171,7 @@ class _Walk:
     def _is_free(self) -> bool:
         now = datetime.now(UTC)
         for file in self._store.list(owner=self._owner):
-            if now - file.created_at > _HOUR:  # of a doctor that was killed
+            if now - file.created_at > _KILLED:
                 self._store.delete(file)
         usage = self._store.catalog.usage(self._owner, Limits())
         return not (usage.used or usage.reserved)
