@@ -139,11 +139,11 @@ def test_whatever_fails_is_a_line_and_it_is_tidied_up(sound: Cloud, route: str) 
 def test_of_what_a_killed_one_left_the_next_that_comes_by_takes_it_away(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("audiostore.cli.deep.secrets.randbelow", lambda _: 7)
-    left = terminal.put(owner="audiostore-doctor-07")
+    monkeypatch.setattr("audiostore.cli.deep._OWNERS", 1)
+    left = terminal.put(owner="audiostore-doctor-00")
     told = terminal.json("doctor", "--deep", code=6)
     assert "too many doctors" in str(told), "it may be at work still"
-    assert [each["id"] for each in terminal.files("audiostore-doctor-07")] == [left]
+    assert [each["id"] for each in terminal.files("audiostore-doctor-00")] == [left]
     monkeypatch.setattr("audiostore.cli.deep._KILLED", timedelta(0))
     terminal.run("doctor", "--deep")
-    assert terminal.files("audiostore-doctor-07") == []
+    assert terminal.files("audiostore-doctor-00") == []

@@ -45,6 +45,13 @@ def test_what_it_says_of_keys_and_places(sound: Cloud) -> None:
     assert checks["fallback"]["detail"].startswith("none: while supabase is away, new files are refused")
 
 
+def test_the_plan_is_the_databases_over_the_rest_api_too(sound: Cloud) -> None:
+    sound.env["FREE_USER_QUOTA_MB"] = "7"
+    sound.run("quota", "set", "alice", "--total", "2 GB")
+    lines = sound.run("quota", "show", "alice").stdout.splitlines()
+    assert lines[1].split() == ["total", "2.0", "GB", "own", "(plan:", "500.0", "MB)"]
+
+
 def test_where_new_files_stay_on_the_disk_the_project_is_looked_at_too(sound: Cloud) -> None:
     sound.env["STORAGE_BACKEND"] = "local"
     checks = sound.doctor()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ from tests.postgres.databases import Database, Databases
 ALICE = "aaaaaaaa-0000-4000-8000-000000000001"
 BOB = "bbbbbbbb-0000-4000-8000-000000000002"
 MB = 2**20
-Run = Callable[..., Any]
+Run = Callable[..., str]
 
 
 @pytest.fixture
@@ -29,7 +28,11 @@ def run(tmp_path: Path, env: dict[str, str], monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     terminal, file = Terminal(tmp_path), tmp_path / "env"
     file.write_text("".join(f"{name}={value}\n" for name, value in env.items()))
-    return lambda *words, code=0: terminal.run(*words, "--env-file", file, code=code).stdout
+
+    def run(*words: str, code: int = 0) -> str:
+        return terminal.run(*words, "--env-file", file, code=code).stdout
+
+    return run
 
 
 def shown(database: Database, owner: str) -> int:
