@@ -20,6 +20,7 @@ NOT_CROSSED = {
     "backend.sign",  # only for backends with a server of their own
     "backend.sign_upload",
     "catalog.override",
+    "catalog.plan",
 }
 
 
