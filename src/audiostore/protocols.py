@@ -323,6 +323,10 @@ class Catalog(Protocol):
         """
         ...
 
+    def plan(self, owner: str) -> Limits | None:
+        """What the catalog itself lets the owner keep, overrides aside; None if it leaves that to quota policies."""
+        ...
+
     def override(self, owner: str) -> Override | None:
         """The owner's override in force, or None."""
         ...

@@ -20,6 +20,7 @@ NOT_CROSSED = {
     "catalog.override",
     "catalog.adopt",  # how records come from another catalog
     "catalog.has_plans",  # a constant, like a backend's name
+    "catalog.plan",
 }
 ONLY_WITH_A_SERVER = {"backend.sign", "backend.sign_upload"}
 

@@ -155,6 +155,9 @@ class DecidedCatalog(ABC):
             limits=held,
         )
 
+    def plan(self, owner: str) -> Limits | None:
+        return None
+
     def override(self, owner: str) -> Override | None:
         parse_text("owner", owner)
         with self._seeing() as at:

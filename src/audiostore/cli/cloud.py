@@ -26,7 +26,9 @@ from audiostore.sizes import format_size
 from audiostore.store import AudioStore
 from audiostore.transport import Answer, Call, Transport
 
-NEEDED: Final = frozenset({"settings", "server", "service key", "bucket"})
+REACHED: Final = frozenset({"settings", "server", "service key"})
+"""Without these nothing of the project can be asked."""
+NEEDED: Final = REACHED | {"bucket"}
 """Without these a round trip would only tell the same again, later."""
 _SKEW: Final = timedelta(seconds=30)
 _SOON: Final = timedelta(days=14)

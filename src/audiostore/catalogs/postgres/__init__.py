@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from audiostore import access
 from audiostore.catalogs.postgres import codec
+from audiostore.catalogs.postgres.schema import SchemaFacts
 from audiostore.errors import ConfigurationError
 from audiostore.keys import Key
 from audiostore.models import (
@@ -171,6 +172,21 @@ class PostgresCatalog:
 
     def recount(self, owner: str | None = None) -> Sequence[Drift]:
         return self._ask(codec.RECOUNT, owner=owner)
+
+    def plan(self, owner: str) -> Limits | None:
+        return self._ask(codec.PLAN, owner=owner)
+
+    def schema(self) -> SchemaFacts:
+        """Tell what was applied to the database.
+
+        Raises:
+            ConfigurationError: nothing was, or a version that can't tell yet. Unavailable, PermissionDenied.
+
+        """
+        told = self._calls.call(codec.SCHEMA, {})["result"]
+        return SchemaFacts(
+            version=told["version"], bucket=told["bucket"], watches_objects=bool(told["watches_objects"])
+        )
 
     def close(self) -> None:
         """Let go of the connections; the next call makes new ones."""

@@ -80,6 +80,7 @@ OVERRIDE = Method("override", {"owner": _OWNER}, wire.OVERRIDE)
 SET_OVERRIDE = Method("set_override", {"owner": _OWNER, "override": wire.OVERRIDE}, wire.NOTHING)
 AUDIT = Method("audit", {"owner": optional(_OWNER)}, many(wire.DRIFT))
 RECOUNT = Method("recount", {"owner": optional(_OWNER)}, many(wire.DRIFT))
+PLAN = Method("plan", {"owner": _OWNER}, LIMITS)
 
 METHODS: Mapping[str, Method[Any]] = {
     each.name: each
@@ -107,8 +108,18 @@ METHODS: Mapping[str, Method[Any]] = {
         SET_OVERRIDE,
         AUDIT,
         RECOUNT,
+        PLAN,
     )
 }
+
+SCHEMA = "schema"
+"""A function beside those of a catalog: what was applied to the database."""
+
+
+def is_repeatable(name: str) -> bool:
+    """Tell whether calling the function twice is as good as once."""
+    return name == SCHEMA or METHODS[name].repeatable
+
 
 _REFUSALS: Mapping[str, tuple[type[AudioStoreError], tuple[str, ...]]] = {
     "quota_exceeded": (QuotaExceeded, ("owner", "kind", "limit", "used", "reserved", "needed")),

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from audiostore.catalogs.postgres.codec import METHODS, PREFIX
+from audiostore.catalogs.postgres.codec import PREFIX, is_repeatable
 from audiostore.catalogs.postgres.states import error_of
 from audiostore.errors import ConfigurationError, Unavailable
 from audiostore.transport import Patience, Timeouts
@@ -166,7 +166,7 @@ def _translated(method: str, connection: psycopg.Connection[Any]) -> Generator[N
         code = error.sqlstate or ""
         if connection.closed or code.startswith("57P"):
             connection.close()
-            raise Unavailable(f"{method}: the connection broke", retryable=METHODS[method].repeatable) from error
+            raise Unavailable(f"{method}: the connection broke", retryable=is_repeatable(method)) from error
         message = error.diag.message_primary or type(error).__name__
         raise error_of(code, message, method) from error
     except BaseException:

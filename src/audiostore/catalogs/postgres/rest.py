@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from audiostore.access import Access, Accessing
-from audiostore.catalogs.postgres.codec import METHODS, PREFIX
+from audiostore.catalogs.postgres.codec import PREFIX, is_repeatable
 from audiostore.catalogs.postgres.states import error_of
 from audiostore.errors import ConfigurationError, PermissionDenied, Unavailable
 from audiostore.refusals import Refusal, fields_of
@@ -33,7 +33,7 @@ class RestCalls:
             what=method,
             headers=access.headers,
             data={"request": request},
-            repeatable=METHODS[method].repeatable,
+            repeatable=is_repeatable(method),
             explain=lambda refusal: _explain(refusal, method),
         )
         answer = fields_of(self._transport.send(call).json())

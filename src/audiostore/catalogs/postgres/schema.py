@@ -93,6 +93,17 @@ class Standing:
         return f"{self.version:04d}_{self.name}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaFacts:
+    """What a database says of itself over any transport: the newest script that it wrote down (None: none), the bucket
+    whose objects it accounts, and whether the storage server holds uploads to their reservations.
+    """
+
+    version: int | None
+    bucket: str | None
+    watches_objects: bool
+
+
 @cache
 def shipped() -> Sequence[Script]:
     """Give the scripts that came with the package, in their order."""
@@ -109,7 +120,7 @@ def check(dsn: str, *, scripts: Sequence[Script] | None = None) -> Sequence[Stan
         ConfigurationError: psycopg is missing.
 
     """
-    with _connected(dsn, "the schema") as connection:
+    with connected(dsn, "the schema") as connection:
         return _standings(connection, shipped() if scripts is None else scripts)
 
 
@@ -134,7 +145,7 @@ def apply(
     """
     wanted = shipped() if scripts is None else scripts
     ran: list[Script] = []
-    with _connected(dsn, "the schema") as connection:
+    with connected(dsn, "the schema") as connection:
         if again and _exists(connection, _VERSIONS):
             connection.execute(f"delete from {_VERSIONS} where version <= {wanted[-1].version}".encode())  # noqa: S608
         while (script := _next(_standings(connection, wanted), wanted)) is not None:
@@ -144,9 +155,19 @@ def apply(
     return ran
 
 
+def address(dsn: str) -> str:
+    """Give host and name of a database, and nothing else of what *dsn* holds. Raises what ``check`` raises."""
+    with _told_without_psycopg():
+        from psycopg import conninfo
+    with _told("the address of the database"):
+        given = conninfo.conninfo_to_dict(dsn)
+    host, name = str(given.get("host") or "this machine"), str(given.get("dbname") or given.get("user") or "")
+    return f"{name} on {'this machine' if host.startswith('/') else host}"
+
+
 def watches_objects(dsn: str) -> bool:
     """Tell whether the storage server holds uploads to their reservations itself. Raises what ``check`` raises."""
-    with _connected(dsn, "the storage tables") as connection:
+    with connected(dsn, "the storage tables") as connection:
         found = connection.execute(
             "select from pg_trigger"
             " where tgrelid = to_regclass('storage.objects') and tgname = 'audiostore_object_changed'"
@@ -162,7 +183,7 @@ def watch_objects(dsn: str, *, wanted: bool) -> None:
         PermissionDenied: the role may not do that. Unavailable: the database could not be reached.
 
     """
-    with _connected(dsn, "watch_objects") as connection:
+    with connected(dsn, "watch_objects") as connection:
         connection.execute("select audiostore.watch_objects(%s)", [wanted])
 
 
@@ -244,13 +265,20 @@ def _state(script: Script, found: Mapping[int, tuple[str, str]]) -> State:
 
 
 @contextmanager
-def _connected(dsn: str, what: str) -> Generator[psycopg.Connection[Any]]:
-    try:
+def connected(dsn: str, what: str) -> Generator[psycopg.Connection[Any]]:
+    """Open a connection on which each statement counts at once; *what* is looked at is named in errors."""
+    with _told_without_psycopg():
         import psycopg
-    except ModuleNotFoundError as error:
-        raise ConfigurationError('Postgres needs an extra: pip install "audiostore[postgres]"') from error
     with _told(what), psycopg.connect(dsn, autocommit=True, connect_timeout=15) as connection:
         yield connection
+
+
+@contextmanager
+def _told_without_psycopg() -> Generator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError('Postgres needs an extra: pip install "audiostore[postgres]"') from error
 
 
 @contextmanager
@@ -269,6 +297,6 @@ def _told(what: str) -> Generator[None]:
         raise Unavailable(f"{what} ({said})", retryable=True) from error
     except psycopg.Error as error:
         # A connection string that can't be parsed comes without diagnosis, and may be quoted in the message.
-        message = error.diag.message_primary
-        told = f"{what}: {message or 'the connection string is malformed'}"
-        raise ConfigurationError(told) from error if message else None
+        if (complaint := error.diag.message_primary) is None:
+            raise ConfigurationError(f"{what}: the connection string is malformed") from None
+        raise ConfigurationError(f"{what}: {complaint}") from error

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from audiostore.catalogs.memory import MemoryCatalog
 from audiostore.catalogs.postgres import codec
+from audiostore.catalogs.postgres.schema import shipped
 from audiostore.errors import QuotaExceeded
 from audiostore.models import AudioFile, Limits, Usage
 from audiostore.protocols import Request, Written
@@ -52,6 +53,9 @@ class NumberedCatalog(MemoryCatalog):
     def usage(self, owner: str, limits: Limits | None) -> Usage:
         return super().usage(owner, self._under(limits))
 
+    def plan(self, owner: str) -> Limits | None:
+        return self._numbers
+
     def _under(self, limits: Limits | None) -> Limits | None:
         if self._numbers is None or limits is None:
             return self._numbers or limits
@@ -63,7 +67,13 @@ def install(project: Project, numbers: Limits | None, define: Callable[[str, Cal
     catalog = NumberedCatalog(numbers, clock=_clock(project))
     for method in codec.METHODS:
         define(f"{PREFIX}{method}", _door(catalog, method))
+    define(f"{PREFIX}{codec.SCHEMA}", _schema)
     project.tables.show(_records(project, catalog), _usage(catalog))
+
+
+def _schema(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    facts = {"version": shipped()[-1].version, "bucket": None, "watches_objects": False}
+    return {"status": "ok", "result": facts}
 
 
 def _clock(project: Project) -> Callable[[], float]:

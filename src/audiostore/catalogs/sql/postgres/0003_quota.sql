@@ -24,24 +24,32 @@ begin
     return found_one;
 end $$;
 
+-- The plan of an owner with its numbers; null if it is on none.
+create or replace function audiostore.numbers_of_plan(wanted text) returns audiostore.plans
+language plpgsql stable set search_path = '' as $$
+declare
+    plan_name text := audiostore.plan_of(wanted);
+    plan audiostore.plans;
+begin
+    select * into plan from audiostore.plans where name = plan_name;
+    if plan_name is not null and not found then
+        perform audiostore.refuse('unconfigured', jsonb_build_object(
+            'what', format('audiostore.plans has no plan %L, which %L is on', plan_name, wanted)
+        ));
+    end if;
+    return plan;
+end $$;
+
 -- The limits in force: the plan's, tightened by those that were asked for, under the owner's override. Null: there are
 -- none, which refuses. A plan that does not exist refuses too, whatever else is known.
 create or replace function audiostore.limits_of(wanted text, asked jsonb, at timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
-    plan_name text := audiostore.plan_of(wanted);
-    plan audiostore.plans;
+    plan audiostore.plans := audiostore.numbers_of_plan(wanted);
     numbers jsonb := (audiostore.override_of(wanted, at)).numbers;
 begin
     asked := nullif(asked, 'null');
-    if plan_name is not null then
-        select * into plan from audiostore.plans where name = plan_name;
-        if not found then
-            perform audiostore.refuse('unconfigured', jsonb_build_object(
-                'what', format('audiostore.plans has no plan %L, which %L is on', plan_name, wanted)
-            ));
-        end if;
-    elsif asked is null and not coalesce(numbers ? 'total', false) then
+    if plan.name is null and asked is null and not coalesce(numbers ? 'total', false) then
         return null;
     end if;
     return jsonb_build_object(
@@ -50,6 +58,17 @@ begin
         'files', least((asked ->> 'files')::numeric, plan.files),
         'types', asked -> 'types'
     ) || coalesce(numbers, '{}');
+end $$;
+
+create or replace function audiostore.plan(request jsonb) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+    plan audiostore.plans := audiostore.numbers_of_plan(request ->> 'owner');
+begin
+    if plan.name is null then
+        return null;
+    end if;
+    return jsonb_build_object('total', plan.total, 'per_file', plan.per_file, 'files', plan.files, 'types', null);
 end $$;
 
 create or replace function audiostore.limits_in_force(wanted text, asked jsonb, at timestamptz) returns jsonb

@@ -10,7 +10,7 @@ begin
     foreach method in array array[
         'reserve', 'extend', 'commit', 'release', 'reservation', 'pending', 'expire', 'hide', 'forget', 'postpone',
         'claim', 'discard', 'known', 'adopt', 'move', 'find', 'find_key', 'list', 'usage', 'override', 'set_override',
-        'audit', 'recount'
+        'audit', 'recount', 'plan'
     ] loop
         door := format('public.audiostore_%s(jsonb)', method);
         execute format($sql$
