@@ -100,13 +100,17 @@ def test_a_fallback_is_only_there_when_it_is_asked_for(env: dict[str, str]) -> N
         assert store.audit().ok
 
 
+def unlimited(owner: str) -> Limits:
+    return Limits()
+
+
 def test_the_database_says_how_much_and_a_policy_can_only_tighten_it(env: dict[str, str], applied: Database) -> None:
     applied.run("update audiostore.plans set total = %s where name = 'free'", 10 * MB)
     with AudioStore.from_env(env | {"FREE_USER_QUOTA_MB": "400"}) as store:
         assert store.usage("alice").quota == 10 * MB
         backend = store.backend
     catalog = PostgresCatalog.connect(applied.dsn)
-    for policy, quota in ((FixedQuota(5 * MB), 5 * MB), (FixedQuota(50 * MB), 10 * MB), (lambda _: Limits(), 10 * MB)):
+    for policy, quota in ((FixedQuota(5 * MB), 5 * MB), (FixedQuota(50 * MB), 10 * MB), (unlimited, 10 * MB)):
         with AudioStore(backend, catalog, quota=policy) as store:
             assert store.usage("alice").quota == quota
     with AudioStore(backend, catalog) as store:
