@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from audiostore import AudioFile, AudioStore, Limits
+from audiostore.ids import new_id
 from audiostore.models import Removal, Reservation
 from audiostore.protocols import Backend, Catalog, Request, Written
 from tests.crashes.breaking import break_at, plans, record
@@ -19,7 +20,7 @@ from tests.crashes.test_interleaved import INTRUDERS, meet, share_the_last_bytes
 
 class CommitsFirst(AudioStore):
     def _keep_in(self, backend: Backend, staged: Any, wanted: Any, operation: Any) -> AudioFile:
-        reservation = self.catalog.reserve(self._request("0", backend, staged, wanted))
+        reservation = self.catalog.reserve(self._request(new_id(), backend, staged, wanted))
         written = Written(size=staged.size, sha256=staged.sha256, content_type=staged.content_type)
         try:
             file, _ = self.catalog.commit(reservation.id, written, limits=wanted.limits)
