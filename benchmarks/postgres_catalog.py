@@ -27,8 +27,7 @@ from audiostore.ids import new_id  # noqa: E402
 from audiostore.keys import Key  # noqa: E402
 from audiostore.models import Place  # noqa: E402
 from audiostore.protocols import Request, Written  # noqa: E402
-from tests.postgres.databases import Database, Databases  # noqa: E402
-from tests.postgres.server import shared_server  # noqa: E402
+from tests.postgres.databases import Database, Databases, shared_databases  # noqa: E402
 
 OWNER = "aaaaaaaa-0000-4000-8000-000000000001"
 WRITTEN = Written(size=1_000, sha256="ab" * 32, content_type="audio/wav")
@@ -183,7 +182,7 @@ def rate(uploads: Sequence[Upload], seconds: float) -> float:
 
 
 def main(most: int, seconds: float) -> None:
-    databases = Databases(shared_server())
+    databases = shared_databases()
     growth(databases, [0, 10_000, most])
     throughput(databases, seconds)
 

@@ -10,7 +10,7 @@ import random
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from tests.audio_processing import crafted as made
@@ -30,6 +30,8 @@ class Case:
     refused: tuple[str, ...] = ()
     accepted: bool = False
     either: bool = False
+    lasts: float = 5
+    """So many seconds of audio are in it at most, whatever it says."""
 
 
 def corpus() -> list[Case]:
@@ -187,7 +189,9 @@ def _flacs() -> Iterator[Case]:
     yield case("header_says_24_hours", lambda: says(8000 * 3600 * 24), "too_long")
     yield case("header_says_a_minute", lambda: says(8000 * 60), "truncated")
     yield case("bomb_of_24_hours", lambda: made.flac_bomb(hours=24, rate=44_100, channels=1), "too_long", "timeout")
-    yield case("bomb_of_11_gb", lambda: made.flac_bomb(hours=1, rate=192_000, channels=8), either=True)
+    # Honest silence: it may be too much for the machine, or be found to be what it says.
+    bomb = case("bomb_of_11_gb", lambda: made.flac_bomb(hours=1, rate=192_000, channels=8), either=True)
+    yield replace(bomb, lasts=3600)
     yield case("two_pictures_of_12_mb", lambda: unfinished + picture * 2 + FLAC[42:], "tag_too_large")
     yield case("million_empty_blocks", lambda: unfinished + b"\x01\0\0\0" * 100_000, "tag_too_large")
     yield case("cut_in_half", lambda: FLAC[: len(FLAC) // 2], "truncated", "corrupt", "unreadable")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
 import subprocess
 import sys
@@ -126,17 +125,25 @@ def test_a_process_that_takes_too_much_memory_is_refused() -> None:
     assert store(accept()).put(tag + made.MP3, owner="alice").duration is not None
 
 
-def test_what_progress_raises_kills_the_process_and_goes_through() -> None:
+def test_what_progress_raises_kills_the_process_and_goes_through(monkeypatch: pytest.MonkeyPatch) -> None:
     class Enough(Exception):
         pass
+
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Seen(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Seen)
 
     def stop(share: float) -> None:
         raise Enough
 
     with pytest.raises(Enough):
         run("probe", TAKE, {"exact": True}, bounds=Bounds(), progress=stop)
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert [each.returncode for each in started] == [-signal.SIGKILL]
 
 
 def test_a_machine_that_can_start_no_process_is_not_the_files_fault(monkeypatch: pytest.MonkeyPatch) -> None:

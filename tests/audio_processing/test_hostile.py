@@ -82,7 +82,7 @@ def test_a_hostile_file_is_judged_rightly_and_in_time(name: str, judged: Judged)
     case, told = CASES[name], judged.told[name]
     if case.accepted or (case.either and told["accepted"]):
         assert told["accepted"], told
-        assert 0 < told["duration"] < 5, "what is there, not what a header promises"
+        assert 0 < told["duration"] <= case.lasts, "what is there, not what a header promises"
     else:
         assert told.get("error") == "UnsupportedAudio", told
         assert told["code"] != "crashed", told

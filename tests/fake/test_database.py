@@ -20,8 +20,7 @@ from audiostore.testing import CatalogSuite, FakeSupabase, SettableClock
 from tests.fake.normalising import EXCEPTIONS
 from tests.fake.replay import WIRE, replay
 from tests.fake.test_postgrest import FILTERS, ORDERS
-from tests.postgres.databases import Database, Databases
-from tests.postgres.server import shared_server
+from tests.postgres.databases import Database, Databases, shared_databases
 from tests.postgres.suite_database import DatabaseClock, suite_template
 
 BOOKS = """
@@ -42,7 +41,7 @@ FUNCTIONS = """
 
 @pytest.fixture(scope="module")
 def databases() -> Databases:
-    return Databases(shared_server())
+    return shared_databases()
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-from tests.postgres.databases import Database, Databases
-from tests.postgres.server import SUPERUSER, shared_server
+from tests.postgres.databases import Database, shared_databases
+from tests.postgres.server import SUPERUSER
 
 _CUT = """
     select count(pg_terminate_backend(pid)) from (
@@ -19,7 +19,7 @@ _CUT = """
 @contextmanager
 def postgres_arena() -> Generator[tuple[str, Callable[[], int]]]:
     """Give the DSN, and a function that ends two of the clients' sessions and tells how many it ended."""
-    databases = Databases(shared_server())
+    databases = shared_databases()
     with databases.made(databases.template("arena", _build, base=databases.applied(databases.supabase()))) as database:
         connection = database.connect(SUPERUSER)
         with connection:
