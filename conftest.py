@@ -44,6 +44,37 @@ def enter_with_store(page: dict[str, Any]) -> None:
     page["take"] = page["store"].put("take.wav", owner="alice", project="p1", chapter=1, section=2)
 
 
+def enter_with_postgres(page: dict[str, Any]) -> None:
+    """The page on the tables in Postgres begins with the database of an app that has tracked storage itself."""
+    from tests.postgres.databases import shared_databases
+
+    enter(page)
+    databases = shared_databases()
+    database = databases.make(databases.lived_in())
+    page["database_url"] = database.dsn
+    page["_page"]["exports"] = f"export DATABASE_URL='{database.dsn}'\n"
+
+
+def enter_with_project(page: dict[str, Any]) -> None:
+    """The page on setting up begins with the database of a new project, and puts the tables there."""
+    from tests.postgres.databases import shared_databases
+
+    enter(page)
+    databases = shared_databases()
+    page["_page"]["exports"] = f"export DATABASE_URL='{databases.make(databases.supabase()).dsn}'\n"
+
+
+def enter_with_plans(page: dict[str, Any]) -> None:
+    """The page on quotas has a database whose tables are there."""
+    from tests.postgres.databases import shared_databases
+
+    enter(page)
+    databases = shared_databases()
+    page["database_url"] = databases.make(databases.applied(databases.supabase())).dsn
+    # A folder of their own: in that of a store on SQLite, the database would take over its catalog.
+    page["_page"]["exports"] = f"export DATABASE_URL='{page['database_url']}' UPLOAD_FOLDER=takes\n"
+
+
 def leave(page: dict[str, Any]) -> None:
     if store := page.get("store"):
         close = getattr(store, "close", None)
@@ -128,10 +159,30 @@ def _environment() -> dict[str, str]:
     return kept | tracing | {"PATH": folders, "PYTHONWARNINGS": "error"}
 
 
+POSTGRES, PROJECT, PLANS = "docs/how-to/postgres.md", "docs/how-to/supabase.md", "docs/how-to/quotas.md"
 _pages = Sybil(
     parsers=[PythonCodeBlockParser(doctest_optionflags=FLAGS), CodeBlockParser("console", run_console)],
     patterns=["*.md"],
+    excludes=[POSTGRES, PROJECT, PLANS],
     setup=enter,
+    teardown=leave,
+)
+_postgres = Sybil(
+    parsers=[PythonCodeBlockParser(doctest_optionflags=FLAGS), CodeBlockParser("console", run_console)],
+    patterns=[POSTGRES],
+    setup=enter_with_postgres,
+    teardown=leave,
+)
+_project = Sybil(
+    parsers=[PythonCodeBlockParser(doctest_optionflags=FLAGS), CodeBlockParser("console", run_console)],
+    patterns=[PROJECT],
+    setup=enter_with_project,
+    teardown=leave,
+)
+_plans = Sybil(
+    parsers=[PythonCodeBlockParser(doctest_optionflags=FLAGS), CodeBlockParser("console", run_console)],
+    patterns=[PLANS],
+    setup=enter_with_plans,
     teardown=leave,
 )
 CHAPTERS = "store/[a-z]*.py"
@@ -141,7 +192,7 @@ _docstrings = Sybil(
 _chapters = Sybil(
     parsers=[DocTestParser(FLAGS)], path="src", patterns=[CHAPTERS], setup=enter_with_store, teardown=leave
 )
-_collect = integration.pytest_integration(_pages, _docstrings, _chapters)
+_collect = integration.pytest_integration(_pages, _postgres, _project, _plans, _docstrings, _chapters)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -240,6 +240,14 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectUsage:
+    """What one project of an owner takes of its room: ``used`` in bytes, and how many ``files``."""
+
+    used: int = 0
+    files: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
     """Bytes at hand, measured and not yet stored; what a processor takes and gives.
 

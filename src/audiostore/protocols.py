@@ -55,11 +55,13 @@ class Capabilities:
 
     ``staging`` is a folder on the backend's own file system, so that staged bytes are published and not copied
     (``None``: the temp folder). ``signs`` tells whether ``sign`` and ``sign_upload`` give links to a server of the
-    backend's own; if not, the store signs and the app serves.
+    backend's own; if not, the store signs and the app serves. ``upload_life`` is how long such a server takes bytes
+    from whoever has a link of ``sign_upload``, whatever was asked and however the upload has ended.
     """
 
     staging: Path | None = None
     signs: bool = False
+    upload_life: timedelta = timedelta(0)
 
 
 class Backend(Protocol):
@@ -182,6 +184,11 @@ class Catalog(Protocol):
     superfluous queues its removal in the same decision; the caller then erases the bytes and calls ``forget``,
     and if it dies first, ``claim`` hands the removal to a sweep.
     """
+
+    @property
+    def has_plans(self) -> bool:
+        """Whether it knows what owners may keep, so that a store needs no quota policy (and can only tighten it)."""
+        ...
 
     def reserve(self, request: Request) -> Reservation:
         """Take room for an upload, or give back the reservation that the same idempotency key made.
@@ -314,6 +321,10 @@ class Catalog(Protocol):
 
         Raises QuotaExceeded(kind="unset") when there are no limits at all.
         """
+        ...
+
+    def plan(self, owner: str) -> Limits | None:
+        """What the catalog itself lets the owner keep, overrides aside; None if it leaves that to quota policies."""
         ...
 
     def override(self, owner: str) -> Override | None:

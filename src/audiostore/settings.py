@@ -6,17 +6,23 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from audiostore.errors import ConfigurationError, from_os_error
 from audiostore.models import Limits
-from audiostore.quota import FixedQuota, TieredQuota
+from audiostore.protocols import Catalog, Processor, QuotaPolicy
+from audiostore.quota import CatalogQuota, FixedQuota, TieredQuota
 from audiostore.sizes import parse_size
 
 if TYPE_CHECKING:
     from audiostore.backends.local import LocalBackend
     from audiostore.backends.supabase import SupabaseBackend
+    from audiostore.catalogs.postgres import PostgresCatalog
     from audiostore.catalogs.sqlite import SQLiteCatalog
+
+
+EMBEDDED = "catalog.sqlite3"
+"""The file of the embedded catalog, in the store's own folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +37,11 @@ class Variable:
 
 VARIABLES = (
     Variable(name="STORAGE_BACKEND", default="local", meaning="Where new files go: `local` or `supabase`."),
+    Variable(
+        name="STORAGE_FALLBACK",
+        default="none",
+        meaning="`local` takes new files in while Supabase is away; `audiostore promote` brings them over.",
+    ),
     Variable(name="UPLOAD_FOLDER", default="uploads", meaning="The folder of the local backend, catalog included."),
     Variable(name="EXPORT_FOLDER", default="exports", meaning="The folder for exported books."),
     Variable(
@@ -53,6 +64,17 @@ VARIABLES = (
         secret=True,
     ),
     Variable(name="AUDIOSTORE_BASE_URL", default="/audio", meaning="Where the app serves those links."),
+    Variable(
+        name="AUDIO_FORMAT",
+        default=None,
+        meaning="Store every recording as `wav`, `mp3`, `m4a`, `flac` or `opus`; not set, or `off`: as it comes.",
+    ),
+    Variable(name="AUDIO_SAMPLE_RATE", default="44100", meaning="Its sample rate in Hz (opus has 48000)."),
+    Variable(name="AUDIO_CHANNELS", default="1", meaning="Its channels: 1 or 2."),
+    Variable(name="AUDIO_BIT_RATE", default=None, meaning="Its bits per second, e.g. `128000` (default: the usual)."),
+    Variable(
+        name="AUDIO_LOUDNESS", default=None, meaning="Its loudness: `podcast`, `ebu_r128` or `acx`; not set: unchanged."
+    ),
 )
 
 
@@ -61,6 +83,7 @@ class Settings:
     """The environment, parsed. Sizes are bytes; ``None`` is unlimited for limits and "not set" for the rest."""
 
     storage_backend: str
+    storage_fallback: str
     upload_folder: Path
     export_folder: Path
     max_file_size: int | None
@@ -73,6 +96,7 @@ class Settings:
     database_url: str | None = field(repr=False)
     secret: tuple[str, ...] | None = field(repr=False)
     base_url: str
+    process: Processor | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -83,13 +107,12 @@ class Settings:
 
         """
         env = _Environment(os.environ if environ is None else environ)  # noqa: TID251 - the one door
-        backend = env.text("STORAGE_BACKEND").lower()
-        if backend not in ("local", "supabase"):
-            raise ConfigurationError(f"STORAGE_BACKEND must be local or supabase, not {backend!r}")
+        backend = env.choice("STORAGE_BACKEND", "local", "supabase")
         if backend == "supabase":
             env.require("SUPABASE_URL", "SUPABASE_SERVICE_KEY", because="STORAGE_BACKEND=supabase")
         return cls(
             storage_backend=backend,
+            storage_fallback=env.choice("STORAGE_FALLBACK", "none", "local"),
             upload_folder=Path(env.text("UPLOAD_FOLDER")),
             export_folder=Path(env.text("EXPORT_FOLDER")),
             max_file_size=_max_file_size(env),
@@ -102,30 +125,52 @@ class Settings:
             database_url=env.get("DATABASE_URL"),
             secret=env.secrets("AUDIOSTORE_SECRET"),
             base_url=env.text("AUDIOSTORE_BASE_URL"),
+            process=_process(env),
         )
 
     def parts(self, *, tier_of: Callable[[str], str] | None = None) -> dict[str, Any]:
-        """Make the parts that ``AudioStore`` takes."""
-        local, catalog = local_parts(self.upload_folder)
-        remote = self._supabase()
-        first, *further = (remote, local) if self.storage_backend == "supabase" and remote else (local, remote)
+        """Make the parts that ``AudioStore`` takes.
+
+        The catalog does not depend on where new files go: it is Postgres as soon as one is known, so that a switch of
+        ``STORAGE_BACKEND``, there and back, leaves every file found, charged and deletable.
+        """
+        local, remote = local_backend(self.upload_folder), self._supabase()
+        supabase_first = self.storage_backend == "supabase" and remote is not None
+        first, *further = (remote, local) if supabase_first else (local, remote)
         return {
             "backend": first,
             "backends": [each for each in further if each is not None],
-            "catalog": catalog,
+            "fallback": local if supabase_first and self.storage_fallback == "local" else None,
+            "catalog": self._catalog(),
             "quota": self.quota(tier_of),
             "secret": self._secret(),
             "base_url": self.base_url,
+            "process": self.process,
         }
+
+    @property
+    def catalog(self) -> Literal["postgres", "supabase", "sqlite"]:
+        """Which catalog these settings choose: a Postgres by its DSN, the project's own, or the embedded one."""
+        if self.database_url is not None:
+            return "postgres"
+        return "sqlite" if self.supabase_url is None or self.supabase_service_key is None else "supabase"
+
+    def _catalog(self) -> Catalog:
+        if self.catalog == "sqlite":
+            return embedded_catalog(self.upload_folder)
+        from audiostore.catalogs.postgres import PostgresCatalog
+
+        if self.database_url is not None:
+            catalog = PostgresCatalog.connect(self.database_url)
+        else:
+            catalog = PostgresCatalog.from_supabase(self.supabase_url, self.supabase_service_key)
+        take_over_embedded(catalog, self.upload_folder)
+        return catalog
 
     def _supabase(self) -> SupabaseBackend | None:
         """Make the Supabase backend if it is configured: files that went there play on, wherever new ones go."""
-        from importlib.util import find_spec
-
         if self.supabase_url is None or self.supabase_service_key is None:
             return None
-        if self.storage_backend != "supabase" and find_spec("httpx") is None:
-            return None  # it could not be spoken to; a record that needs it says so when it is read
         from audiostore.backends.supabase import SupabaseBackend
 
         return SupabaseBackend(self.supabase_url, self.supabase_service_key, self.supabase_bucket)
@@ -136,8 +181,14 @@ class Settings:
         # Several machines may share one bucket: a secret that only this disk knows would make links that they refuse.
         return None if self.storage_backend == "supabase" else local_secret(self.upload_folder)
 
-    def quota(self, tier_of: Callable[[str], str] | None = None) -> FixedQuota | TieredQuota:
-        """Make the policy: everyone is free, unless *tier_of* says ``"paid"``."""
+    def quota(self, tier_of: Callable[[str], str] | None = None) -> QuotaPolicy:
+        """Make the policy: everyone is free, unless *tier_of* says ``"paid"``.
+
+        A Postgres has plans of its own, which ``audiostore schema apply`` fills from the environment; without *tier_of*
+        they alone count.
+        """
+        if tier_of is None and self.catalog != "sqlite":
+            return CatalogQuota()
         free = Limits(total=self.free_quota, per_file=self.max_file_size)
         paid = Limits(total=self.paid_quota, per_file=self.max_file_size)
         if tier_of is None:
@@ -162,6 +213,12 @@ class _Environment:
         assert value is not None  # only asked for variables that have a default
         return value
 
+    def choice(self, name: str, *words: str) -> str:
+        value = self.text(name).lower()
+        if value not in words:
+            raise ConfigurationError(f"{name} must be {' or '.join(words)}, not {value!r}")
+        return value
+
     def require(self, *names: str, because: str) -> None:
         if missing := [name for name in names if not self.is_set(name)]:
             raise ConfigurationError(f"{because} needs {' and '.join(missing)}")
@@ -174,6 +231,12 @@ class _Environment:
             return parse_size(value if not unit or not value.replace(".", "", 1).isdigit() else f"{value} {unit}")
         except ValueError as error:
             raise ConfigurationError(f"{name} is no size: {value!r}") from error
+
+    def whole(self, name: str) -> int | None:
+        value = self.get(name)
+        if value is not None and not (value.isdecimal() and value.isascii()):
+            raise ConfigurationError(f"{name} is no whole number: {value!r}")
+        return None if value is None else int(value)
 
     def megabytes(self, name: str) -> int | None:
         return None if self.text(name).lower() == "unlimited" else self.size(name, "MB")
@@ -203,21 +266,54 @@ def _max_file_size(env: _Environment) -> int | None:
     return request
 
 
-def local_parts(root: str | os.PathLike[str]) -> tuple[LocalBackend, SQLiteCatalog]:
-    """Make the embedded default: files below *root*, the catalog in ``root/.audiostore``."""
+def _process(env: _Environment) -> Processor | None:
+    wished = (env.get("AUDIO_FORMAT") or "off").lower()
+    wishes: dict[str, Any] = {
+        "sample_rate": env.whole("AUDIO_SAMPLE_RATE"),
+        "channels": env.whole("AUDIO_CHANNELS"),
+        "bit_rate": env.whole("AUDIO_BIT_RATE"),
+        "loudness": env.get("AUDIO_LOUDNESS"),
+    }
+    if wished == "off":
+        return None
+    from audiostore.audio import canonical
+
+    try:
+        return canonical(wished, **wishes)
+    except ConfigurationError:
+        raise
+    except ValueError as error:
+        raise ConfigurationError(f"AUDIO_FORMAT and its companions: {error}") from error
+
+
+def local_backend(root: str | os.PathLike[str]) -> LocalBackend:
+    """Make the backend of files below *root*."""
     from audiostore.backends.local import LocalBackend
+
+    return LocalBackend(root)
+
+
+def embedded_catalog(root: str | os.PathLike[str]) -> SQLiteCatalog:
+    """Make the embedded default, in ``root/.audiostore``."""
     from audiostore.catalogs.sqlite import SQLiteCatalog
 
-    backend = LocalBackend(root)
-    return backend, SQLiteCatalog(_own_folder(root) / "catalog.sqlite3")
+    return SQLiteCatalog(_own_folder(root) / EMBEDDED)
 
 
-def supabase_parts(client: Any, bucket: str, root: str | os.PathLike[str]) -> tuple[SupabaseBackend, SQLiteCatalog]:
-    """Make a backend from an app's own ``supabase.Client``, and the catalog in ``root/.audiostore``."""
+def take_over_embedded(catalog: Catalog, root: str | os.PathLike[str]) -> None:
+    """Let *catalog* take over what the embedded one in *root* holds, if there was one."""
+    from audiostore.catalogs.sqlite import SQLiteCatalog
+    from audiostore.catalogs.succession import succeed
+
+    succeed(catalog, Path(root) / ".audiostore" / EMBEDDED, SQLiteCatalog)
+
+
+def supabase_parts(client: Any, bucket: str) -> tuple[SupabaseBackend, PostgresCatalog]:
+    """Make backend and catalog from an app's own ``supabase.Client``."""
     from audiostore.backends.supabase import SupabaseBackend
-    from audiostore.catalogs.sqlite import SQLiteCatalog
+    from audiostore.catalogs.postgres import PostgresCatalog
 
-    return SupabaseBackend(client=client, bucket=bucket), SQLiteCatalog(_own_folder(root) / "catalog.sqlite3")
+    return SupabaseBackend(client=client, bucket=bucket), PostgresCatalog.from_supabase(client=client)
 
 
 def local_secret(root: str | os.PathLike[str]) -> str:

@@ -132,7 +132,9 @@ class StagingArea:
 def staging_area(place: Path | None) -> Generator[StagingArea]:
     """Open a folder of one's own below *place* (``None``: the temp folder) and remove it with all it holds."""
     place = place or _temp_place()
-    _os(os.makedirs, place, 0o700, exist_ok=True, what=place)
+    # Each by itself: of the folders that are missing, only the last gets the mode.
+    for folder in (place.parent, place):
+        _os(os.makedirs, folder, 0o700, exist_ok=True, what=place)
     folder, lock = _locked_folder(place)
     try:
         yield StagingArea(folder)

@@ -57,8 +57,10 @@ class Cloud:
 
 
 @contextmanager
-def cloud_of(terminal: Terminal) -> Generator[Cloud]:
-    fake = FakeSupabase()
+def cloud_of(terminal: Terminal, fake: FakeSupabase | None = None) -> Generator[Cloud]:
+    if fake is None:
+        fake = FakeSupabase()
+        fake.apply_schema()
     with fake.serve() as server:
         env = {
             "STORAGE_BACKEND": "supabase",

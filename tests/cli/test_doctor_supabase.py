@@ -15,7 +15,7 @@ from tests.cli.terminal import Terminal
 
 MB = 2**20
 EARLY = ["settings", "server", "server clock", "service key", "public key", "bucket", "bucket limits", "row security"]
-LATE = ["new files", "accounts"]
+LATE = ["catalog", "schema", "direct uploads", "new files", "fallback"]
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def sound(cloud: Cloud) -> Cloud:
 
 def test_a_sound_project_is_ok_throughout_and_left_clean(sound: Cloud) -> None:
     checks = sound.doctor()
-    assert list(checks)[:10] == EARLY + LATE
+    assert list(checks)[:13] == EARLY + LATE
     assert list(checks)[-1] == "round trip"
     assert all(each["ok"] for each in checks.values())
     assert {line.split()[0] for line in sound.run("doctor").stdout.splitlines()} == {"ok"}
@@ -39,7 +39,17 @@ def test_what_it_says_of_keys_and_places(sound: Cloud) -> None:
     assert checks["service key"]["detail"].startswith("role service_role, good until 20")
     assert checks["public key"]["detail"].startswith("role anon, good until 20")
     assert checks["new files"]["detail"] == "go to supabase; those on local can be read"
-    assert "in SQLite on this machine" in checks["accounts"]["detail"]
+    assert checks["catalog"]["detail"] == "in Postgres, over the REST API of 127.0.0.1"
+    assert checks["schema"]["detail"] == "version 13, the newest"
+    assert checks["direct uploads"]["detail"].startswith("level 0 or 1: policies can't be seen over the REST API")
+    assert checks["fallback"]["detail"].startswith("none: while supabase is away, new files are refused")
+
+
+def test_the_plan_is_the_databases_over_the_rest_api_too(sound: Cloud) -> None:
+    sound.env["FREE_USER_QUOTA_MB"] = "7"
+    sound.run("quota", "set", "alice", "--total", "2 GB")
+    lines = sound.run("quota", "show", "alice").stdout.splitlines()
+    assert lines[1].split() == ["total", "2.0", "GB", "own", "(plan:", "500.0", "MB)"]
 
 
 def test_where_new_files_stay_on_the_disk_the_project_is_looked_at_too(sound: Cloud) -> None:
@@ -225,7 +235,7 @@ def test_a_server_that_is_down_leaves_the_looks_at_this_machine(sound: Cloud) ->
     sound.env["SUPABASE_URL"] = "http://127.0.0.1:9"
     checks = sound.doctor(code=6)
     assert [name for name, each in checks.items() if not each["ok"]] == ["server"]
-    assert checks["integrity"]["ok"]
+    assert checks["folder"]["ok"]
     assert "round trip" not in checks, "it would tell the same again"
 
 
@@ -288,5 +298,6 @@ def test_the_leftovers_of_one_that_was_killed_go_after_an_hour(sound: Cloud) -> 
 
 
 def test_on_a_disk_alone_nothing_is_said_of_supabase(terminal: Terminal) -> None:
-    names = {each["name"] for each in terminal.json("doctor")["checks"]}
-    assert not names & {*EARLY, *LATE}
+    checks = {each["name"]: each["detail"] for each in terminal.json("doctor")["checks"]}
+    assert checks["catalog"] == f"in SQLite on this machine: {terminal.root / '.audiostore' / 'catalog.sqlite3'}"
+    assert not checks.keys() & {*EARLY, "new files", "fallback", "direct uploads"}

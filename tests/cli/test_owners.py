@@ -19,6 +19,21 @@ class TestUsage:
         assert used.split() == ["used", "1.0", "KB", "in", "1", "file"]
         assert available.split() == ["available", "1.0", "KB"]
 
+    def test_each_project_is_told_the_largest_first(self, terminal: Terminal) -> None:
+        terminal.put()
+        for _ in range(2):
+            terminal.put("--project", "p1")
+        terminal.run("quota", "set", "alice", "--total", "10400")
+        assert [line.split() for line in terminal.run("usage", "alice", "--projects").stdout.splitlines()[-2:]] == [
+            ["p1", "2.0", "KB", "20.0", "%", "in", "2", "files"],
+            ["(no", "project)", "1.0", "KB", "10.0", "%", "in", "1", "file"],
+        ]
+        assert terminal.json("usage", "alice", "--projects")["projects"] == [
+            {"project": None, "used": len(WAV), "files": 1},
+            {"project": "p1", "used": 2 * len(WAV), "files": 2},
+        ]
+        assert "projects" not in terminal.json("usage", "alice")
+
     def test_json_has_bytes(self, terminal: Terminal) -> None:
         terminal.put()
         told = terminal.json("usage", "alice")

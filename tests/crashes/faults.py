@@ -5,13 +5,18 @@ Nothing here knows which calls there are: a clean run is recorded, and what was 
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
-from audiostore.errors import StorageFull, Unavailable
+from audiostore.errors import AudioStoreError, StorageFull, Unavailable
+from audiostore.models import Staged
 from audiostore.protocols import Backend, Catalog, Progress
 from audiostore.streams import ByteStream
 
@@ -39,6 +44,10 @@ class Death(BaseException):
     """The process is gone: nothing that it would still like to do gets through a seam."""
 
 
+class Late(Exception):
+    """The request is still on its way when its caller stops to wait; see ``Faults.land``."""
+
+
 class AppError(Exception):
     """Raised by what an app hands in: a policy, a processor, a source, a progress callback."""
 
@@ -50,6 +59,7 @@ class Faults:
         self.trace: list[Step] = []
         self.broken: list[Step] = []
         self.dead = False
+        self._under_way: list[Callable[[], object]] = []
         self._counts: Counter[tuple[str, str]] = Counter()
         self._plan: dict[Step, Fault] = {}
         self._nth: tuple[int, str] | None = None
@@ -67,6 +77,15 @@ class Faults:
     def die(self) -> None:
         self.dead = True
         raise Death
+
+    def delay(self, do: Callable[[], object]) -> None:
+        self._under_way.append(do)
+
+    def land(self) -> None:
+        """Let the requests arrive that nobody waits for any more."""
+        while self._under_way:
+            with suppress(AudioStoreError):
+                self._under_way.pop()()
 
     def cross(self, seam: str, call: str, do: Callable[[], _T]) -> _T:
         if self.dead:
@@ -136,12 +155,25 @@ class _Crossing:
         if progress is not None:
             told = self._faults.calls(f"{self._seam}.{name}.progress", progress)
             options["progress"] = told
-        result = self._faults.cross(self._seam, name, lambda: getattr(self._part, name)(*args, **options))
+        call = getattr(self._part, name)
+        try:
+            result = self._faults.cross(self._seam, name, lambda: call(*args, **options))
+        except Late:
+            self._faults.delay(partial(call, *map(_kept, args)))
+            raise Unavailable(f"no answer from {self._seam}.{name}", retryable=True) from None
         if isinstance(result, ByteStream):
             return ByteStream(self._faults.items(f"{self._seam}.{name}", result), result.length, result.close)
         if isinstance(result, Iterator):
             return self._faults.items(f"{self._seam}.{name}", cast("Iterator[object]", result))
         return result
+
+
+def _kept(argument: Any) -> Any:
+    """Keep what a request carries: its caller removes the file."""
+    if not isinstance(argument, Staged):
+        return argument
+    path = Path(tempfile.mkdtemp()) / argument.path.name
+    return replace(argument, path=shutil.copyfile(argument.path, path), disposable=False)
 
 
 def error_at(step: Step) -> Exception:
@@ -151,11 +183,14 @@ def error_at(step: Step) -> Exception:
     return AppError(f"broken {step}")
 
 
-def refusal_at(step: Step) -> Exception | None:
-    """Make the error of a backend that refuses *step*, with nothing done; None where that can't be."""
-    if step.seam.startswith("backend") and step.when == "before" and step.call in {"write", "copy"}:
-        return StorageFull(f"broken {step}")
-    return None
+def carries_bytes(step: Step) -> bool:
+    """Tell whether a backend can refuse *step* with nothing done, and do it after its caller has given up."""
+    return step.seam.startswith("backend") and step.when == "before" and step.call in {"write", "copy"}
+
+
+def refusal_at(step: Step) -> Exception:
+    """Make the error of a backend that refuses *step*, with nothing done."""
+    return StorageFull(f"broken {step}")
 
 
 def raising(error: BaseException) -> Fault:

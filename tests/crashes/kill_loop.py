@@ -1,8 +1,8 @@
 """Kill processes with SIGKILL at random moments, and look whether anything is lost, left or over.
 
-    python tests/crashes/kill_loop.py --kills 1000
+    python tests/crashes/kill_loop.py --world cloud --kills 1000
 
-Several processes at once, each of several threads, share one store on disk and the quotas of its owners. Each writes
+Several processes at once, each of several threads, share one store and the quotas of its owners. Each writes
 down what it is about to do and what was answered; whatever was answered must be true after its death.
 """
 
@@ -26,7 +26,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2])]  # as a script, it is 
 
 from audiostore import AudioFile, AudioStore  # noqa: E402
 from audiostore.errors import AudioStoreError  # noqa: E402
-from tests.crashes.life import OWNERS, QUOTA, Call, Kept, Life, open_store  # noqa: E402
+from tests.crashes.life import OWNERS, Call, Kept, Life  # noqa: E402
+from tests.crashes.sites import QUOTA, SITES, Site  # noqa: E402
 
 PROCESSES, THREADS = 3, 3
 BATCH = 50
@@ -63,10 +64,10 @@ class Slot:
 class KillLoop:
     """Starts processes, kills them, and compares what they were told with what is there."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, site: Site, folder: Path, seed: int) -> None:
         self.report = Report()
-        self._root = folder / "audio"
-        self._store: AudioStore = open_store(self._root)
+        self._site = site
+        self._store: AudioStore = site.open("parent")
         self._slots = [Slot(each, folder) for each in range(PROCESSES)]
         self._chance = random.Random(seed)
 
@@ -92,13 +93,14 @@ class KillLoop:
         slot.pid = os.fork()
         if slot.pid == 0:
             try:
-                Life(self._root, slot.log, slot.number, slot.files, slot.again).live()
+                Life(self._site, slot.log, slot.number, slot.files, slot.again).live()
             finally:
                 os._exit(1)
 
     def _kill(self, slot: Slot) -> None:
         os.kill(slot.pid, signal.SIGKILL)
         _, status = os.waitpid(slot.pid, 0)
+        self._site.bury(f"slot-{slot.number}")
         self.report.kills += 1
         said = self._read(slot)
         if not os.WIFSIGNALED(status):
@@ -160,6 +162,7 @@ class KillLoop:
 
     def _recover(self) -> None:
         begun = time.monotonic()
+        self._site.pass_time()
         while left := self._left():
             if time.monotonic() - begun > PATIENCE:
                 self.report.wrong += left
@@ -170,17 +173,12 @@ class KillLoop:
         self.report.slowest_recovery = round(max(took, self.report.slowest_recovery), 2)
 
     def _left(self) -> list[str]:
-        staging = self._root / ".audiostore" / "staging"
-        left = [f"in staging: {each}" for each in staging.rglob("*")]
+        left = [f"in staging: {each}" for each in self._site.staging()]
         left += [f"reserved by {owner}" for owner in OWNERS if self._store.usage(owner).pending]
         recorded = {each.key for owner in OWNERS for each in self._store.list(owner=owner)}
-        on_disk = {
-            str(each.relative_to(self._root))
-            for each in self._root.rglob("*")
-            if each.is_file() and not each.is_relative_to(self._root / ".audiostore")
-        }
-        left += [f"on disk, but not recorded: {each}" for each in on_disk - recorded]
-        left += [f"recorded, but not on disk: {each}" for each in recorded - on_disk]
+        stored = self._site.objects()
+        left += [f"stored, but not recorded: {each}" for each in stored - recorded]
+        left += [f"recorded, but not stored: {each}" for each in recorded - stored]
         for owner in OWNERS:
             used, sizes = self._store.usage(owner).used, [each.size for each in self._store.list(owner=owner)]
             left += [] if used == sum(sizes) else [f"{owner} is charged {used} for {sum(sizes)}"]
@@ -224,13 +222,15 @@ def _facts_of(file: Kept) -> tuple[str, str, int, str]:
     return file.owner, f"{file.token}.wav", file.size, file.section
 
 
-def run(kills: int, *, seed: int | None = None, folder: Path | None = None) -> Report:
+def run(kills: int, *, world: str = "disk", seed: int | None = None, folder: Path | None = None) -> Report:
     """Run the loop in a folder of its own; in memory if that can be, as a kill takes nothing from the kernel."""
     ram = Path("/dev/shm")
     made = folder or Path(tempfile.mkdtemp(prefix="kill-loop-", dir=ram if os.access(ram, os.W_OK) else None))
+    site = SITES[world](made)
     try:
-        return KillLoop(made, seed if seed is not None else random.randrange(2**32)).run(kills)
+        return KillLoop(site, made, seed if seed is not None else random.randrange(2**32)).run(kills)
     finally:
+        site.close()
         if folder is None:
             shutil.rmtree(made)
 
@@ -238,10 +238,11 @@ def run(kills: int, *, seed: int | None = None, folder: Path | None = None) -> R
 def main() -> int:
     parser = argparse.ArgumentParser(description="Kill processes that use a store, and look what is lost.")
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--world", choices=SITES, default="disk")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--folder", type=Path, help="where to keep the store (and leave it)")
     asked = parser.parse_args()
-    report = run(asked.kills, seed=asked.seed, folder=asked.folder)
+    report = run(asked.kills, world=asked.world, seed=asked.seed, folder=asked.folder)
     sys.stdout.write(json.dumps(asdict(report), indent=2) + "\n")
     return 1 if report.wrong else 0
 

@@ -9,7 +9,6 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, TypeAlias
 
-from audiostore import serve
 from audiostore.errors import AudioStoreError, Unavailable
 from audiostore.models import AudioFile, Place, UploadGrant
 from tests.crashes.faults import AppError, Death, Step
@@ -118,11 +117,9 @@ def _begin(world: World) -> UploadGrant:
 
 
 def _send(world: World, grant: UploadGrant) -> None:
-    token = grant.url.rpartition("/")[2]
-    answer = serve(world.store, token, "PUT", {"Content-Length": str(len(FRESH))}, _chunks(world))
-    b"".join(answer.body)
-    if answer.status >= 500:
-        raise Unavailable(f"answer {answer.status}")
+    status = world.send(grant, len(FRESH), _chunks(world))
+    if status >= 500:
+        raise Unavailable(f"answer {status}")
 
 
 def _sent(world: World) -> UploadGrant:
@@ -309,6 +306,9 @@ OPERATIONS: Mapping[str, Operation] = {
         prepare=_orphan,
         act=lambda world, _: world.store.sweep(orphans=True, grace=timedelta(0)),
         options={"orphans": True},
+    ),
+    "audit that repairs": Operation(
+        prepare=_orphan, act=lambda world, _: world.store.audit(repair=True), options={"orphans": True}
     ),
     "get": Operation(prepare=put_old, act=lambda world, file: world.store.get(file, owner="alice")),
     "look": Operation(prepare=put_old, act=_look, repeatable=False),

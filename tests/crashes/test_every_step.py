@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from audiostore.protocols import Backend, Catalog
-from tests.crashes.breaking import KINDS, break_at, plans, record
+from tests.crashes.breaking import KINDS, break_at, fewer, plans, record
 from tests.crashes.faults import Step
 from tests.crashes.operations import OPERATIONS
 
@@ -17,10 +17,12 @@ NOT_CROSSED = {
     "backend.close",
     "catalog.close",
     "backend.move",  # the facade moves records, never bytes
-    "backend.sign",  # only for backends with a server of their own
-    "backend.sign_upload",
     "catalog.override",
+    "catalog.adopt",  # how records come from another catalog
+    "catalog.has_plans",  # a constant, like a backend's name
+    "catalog.plan",
 }
+ONLY_WITH_A_SERVER = {"backend.sign", "backend.sign_upload"}
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -55,4 +57,31 @@ def test_the_operations_cross_each_seam_by_every_method() -> None:
     methods = {
         f"{part.__name__.lower()}.{name}" for part in (Backend, Catalog) for name in vars(part) if name[0] != "_"
     }
-    assert methods - crossed - {"backend.name"} == NOT_CROSSED
+    assert methods - crossed - {"backend.name"} == NOT_CROSSED | ONLY_WITH_A_SERVER
+
+
+ASKS_THE_SAME = {"put with progress", "put processed", "put beside a fallback"}
+"""What asks the parts for the same as a plain put."""
+ONLY_READS = {"get", "look"}
+DONE_ONCE = ["put with an idempotency key", "finish upload"]
+
+
+@pytest.mark.slow
+class TestOnSupabase:
+    """Bytes on a served fake, accounting in a real Postgres. What is left out here, ``whole_matrix.py`` breaks too."""
+
+    @pytest.mark.parametrize("name", [each for each in OPERATIONS if each not in ASKS_THE_SAME | ONLY_READS])
+    def test_broken_at_any_step_it_leaves_the_old_or_the_new(self, name: str) -> None:
+        for plan in fewer(plans(record("cloud", OPERATIONS[name]))):
+            assert break_at("cloud", OPERATIONS[name], plan).steps
+
+    @pytest.mark.parametrize("name", DONE_ONCE)
+    def test_made_again_after_any_broken_step_it_is_done_once(self, name: str) -> None:
+        for plan in fewer(plans(record("cloud", OPERATIONS[name]))):
+            break_at("cloud", OPERATIONS[name], plan, again=True)
+
+    def test_the_server_is_asked_for_links(self) -> None:
+        crossed = {
+            f"backend.{step.call}" for name in ("look", "begin upload") for step in record("cloud", OPERATIONS[name])
+        }
+        assert crossed >= ONLY_WITH_A_SERVER

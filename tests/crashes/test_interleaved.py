@@ -97,8 +97,8 @@ def test_it_is_as_if_one_had_gone_first(name: str, intruder: str) -> None:
         meet(OPERATIONS[name], step, INTRUDERS[intruder])
 
 
-def meet(operation: Operation, step: Step, intruder: Intruder, **defects: Any) -> None:
-    with World("memory", **defects) as world:
+def meet(operation: Operation, step: Step, intruder: Intruder, kind: str = "memory", **defects: Any) -> None:
+    with World(kind, **defects) as world:
         given = operation.furnish(world)
         before = world.state()
         happened: list[Effect] = []
@@ -144,8 +144,8 @@ def test_of_two_that_do_not_both_fit_one_gets_in() -> None:
         share_the_last_bytes(step)
 
 
-def share_the_last_bytes(step: Step, **defects: Any) -> None:
-    with World("memory", **defects) as world:
+def share_the_last_bytes(step: Step, kind: str = "memory", **defects: Any) -> None:
+    with World(kind, **defects) as world:
         got_in: list[object] = []
 
         def intrude() -> None:
@@ -167,8 +167,8 @@ def test_a_second_try_while_the_first_one_sleeps_stores_it_once() -> None:
         _try_twice(operation, step)
 
 
-def _try_twice(operation: Operation, step: Step) -> None:
-    with World("memory") as world:
+def _try_twice(operation: Operation, step: Step, kind: str = "memory") -> None:
+    with World(kind) as world:
         operation.furnish(world)
         given: list[object] = []
 
@@ -183,3 +183,28 @@ def _try_twice(operation: Operation, step: Step) -> None:
         world.settle()
         assert given
         assert given == list(world.plain.list(owner="alice")) * len(given)
+
+
+def _moments(name: str) -> Sequence[Step]:
+    """Give the steps of an operation between which something is different: what is after one is before the next."""
+    return [each for each in record("cloud", OPERATIONS[name]) if each.when == "before"]
+
+
+@pytest.mark.slow
+class TestOnSupabase:
+    """Each moment is met by one intruder, the next moment by the next one: all pairs take minutes."""
+
+    @pytest.mark.parametrize("name", [name for name in OPERATIONS if name != "look"])
+    def test_it_is_as_if_one_had_gone_first(self, name: str) -> None:
+        first = list(OPERATIONS).index(name)
+        for moment, step in enumerate(_moments(name), first):
+            meet(OPERATIONS[name], step, list(INTRUDERS.values())[moment % len(INTRUDERS)], "cloud")
+
+    def test_of_two_that_do_not_both_fit_one_gets_in(self) -> None:
+        for step in _moments("put"):
+            share_the_last_bytes(step, "cloud")
+
+    def test_a_second_try_while_the_first_one_sleeps_stores_it_once(self) -> None:
+        name = "put with an idempotency key"
+        for step in _moments(name):
+            _try_twice(OPERATIONS[name], step, "cloud")

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,  # pyright: ignore[reportUnknownVariableType]
 )
 
-from audiostore import AudioFile, serve
+from audiostore import AudioFile
 from audiostore.errors import AudioStoreError, NotFound, QuotaExceeded, ReservationExpired, Unavailable
 from audiostore.models import Place, UploadGrant
 from tests.crashes.faults import AppError, Death
@@ -106,8 +106,7 @@ class Lives(RuleBasedStateMachine):
     @rule(pick=picks, at=breaks)
     def send(self, pick: int, at: Break) -> None:
         grant, file = self.grants[pick % len(self.grants)]
-        token = grant.url.rpartition("/")[2]
-        self._do(lambda: b"".join(serve(self.world.store, token, "PUT", body=file.content).body), {}, at)
+        self._do(lambda: self.world.send(grant, len(file.content), iter([file.content])), {}, at)
 
     @precondition(lambda self: self.grants)
     @rule(pick=picks, at=breaks)
@@ -207,10 +206,17 @@ class LivesOnDisk(Lives):
     kind = "disk"
 
 
+class LivesOnSupabase(Lives):
+    kind = "cloud"
+
+
 SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
 
-@pytest.mark.parametrize(("lives", "examples"), [(Lives, 80), (LivesOnDisk, 12)])
+@pytest.mark.parametrize(
+    ("lives", "examples"),
+    [(Lives, 80), (LivesOnDisk, 12), pytest.param(LivesOnSupabase, 8, marks=pytest.mark.slow)],
+)
 def test_whatever_breaks_nothing_acknowledged_is_lost_and_nothing_else_is_left(
     lives: type[Lives], examples: int, caplog: pytest.LogCaptureFixture
 ) -> None:

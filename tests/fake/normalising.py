@@ -53,6 +53,7 @@ RULES = (
     ),
     Rule("ids and versions are random, the two users' are not", _UUID, lambda m: m[0] if m[0] in USERS else "<id>"),
     Rule("times in JSON", re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"), "<time>"),
+    Rule("times in rows", re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00"), "<time>"),
     Rule(
         "times as storage3 gives them",
         re.compile(r"datetime\.datetime\((?:\d+, )+tzinfo=TzInfo\(0\)\)"),
@@ -68,6 +69,9 @@ RULES = (
 
 EXCEPTIONS = {
     "remove_1499_rest": "remove() answers with the rows in the order of the database's disk; ours come sorted by key",
+    "select_range_beyond": "PostgREST 13.0.8 said a wrong Content-Length here, and the proxy before it hung up; "
+    "the fake gives the refusal that PostgREST meant",
+    "storage_schema": "two rows without an order come as they lie on the server's disk; ours come by age",
 }
 """Exchanges, by name, in which the fake may differ, and why."""
 
@@ -89,9 +93,25 @@ def differences(recorded: dict[str, Any], replayed: dict[str, Any]) -> list[str]
     if recorded["name"] != replayed["name"]:
         return [f"name: {recorded['name']} became {replayed['name']}"]
     found: list[str] = []
+    before, after = _with_whole_times(recorded), _with_whole_times(replayed)
     for part in ("response", "storage3"):
-        _compare(part, _sorted(normalised(recorded.get(part))), _sorted(normalised(replayed.get(part))), found)
+        _compare(part, _sorted(normalised(before.get(part))), _sorted(normalised(after.get(part))), found)
     return found
+
+
+_FRACTION = re.compile(r"(?<=T\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?=\+00:00)")
+
+
+def _with_whole_times(exchange: dict[str, Any]) -> dict[str, Any]:
+    """Give an exchange whose Content-Length counts every time in a row with six digits behind the second: Postgres
+    leaves out zeros at the end, so one in ten times is shorter than the others."""
+    response = exchange.get("response", {})
+    length = response.get("headers", {}).get("content-length") if "body" in response else None
+    if length is None:
+        return exchange
+    missing = sum(7 - len(each[0]) for each in _FRACTION.finditer(json.dumps(response["body"])))
+    headers = {**response["headers"], "content-length": str(int(length) + missing)}
+    return {**exchange, "response": {**response, "headers": headers}}
 
 
 def _sorted(part: Any) -> Any:

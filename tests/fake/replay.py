@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from audiostore.testing.supabase import Actor, FakeSupabase
+from audiostore.testing.supabase import Actor, FakeSupabase, SqlError
 from tests.fake.normalising import EXCEPTIONS, USERS, differences
 
 WIRE = Path(__file__).parent / "wire"
@@ -26,11 +26,11 @@ CHAPTERS = {
     "t06": "06_move_copy_remove",
     "t07": "07_signed",
     "t08": "08_tus",
+    "t12": "12_postgrest",
     "t14": "14_tus_extra",
 }
 NOT_REPLAYED = {
     "10_s3": "the S3 protocol is not part of the fake",
-    "12_postgrest": "tables and functions are not part of the Storage half",
 }
 
 
@@ -49,8 +49,10 @@ class Pair:
         return differences(self.recorded, self.replayed)
 
 
-def replay(fake: FakeSupabase, chapters: list[str], folder: Path) -> list[Pair]:
-    """Run *chapters* in their order, in *folder*, and pair what came back with what was recorded."""
+def replay(fake: FakeSupabase, chapters: list[str], folder: Path, *, tables: bool = True) -> list[Pair]:
+    """Run *chapters* in their order, in *folder*, and pair what came back with what was recorded. The fake has the
+    recorded *tables* staged, unless they are in a database of its own.
+    """
     alice, bob = USERS
     keys = {
         "anon_key": fake.anon_key,
@@ -64,6 +66,8 @@ def replay(fake: FakeSupabase, chapters: list[str], folder: Path) -> list[Pair]:
     (folder / "keys.json").write_text(json.dumps(keys))
     (folder / "out").mkdir(exist_ok=True)
     fake.create_bucket("bench")  # the recorded server had one more
+    if tables:
+        create_what_rest_sql_does(fake)
     _lose_what_is_deleted(fake, folder)
     with fake.serve() as server:
         environment = {**os.environ, "LAB": str(folder), "PORT": server.url.rpartition(":")[2]}
@@ -87,6 +91,33 @@ def _pairs(chapter: str, folder: Path) -> Iterator[Pair]:
     assert len(recorded) == len(replayed)
     for one, other in zip(recorded, replayed, strict=True):
         yield Pair(chapter, one, other)
+
+
+def create_what_rest_sql_does(fake: FakeSupabase) -> None:
+    """Stage the table and the functions that ``rest.sql`` creates on the real server."""
+    fake.table(
+        "audio_jobs",
+        {
+            "id": "uuid primary key default gen_random_uuid()",
+            "user_id": "uuid not null default auth.uid()",
+            "file_key": "text not null unique",
+            "status": "text not null default 'queued'",
+            "duration": "double precision",
+            "meta": "jsonb default '{}'",
+            "created_at": "timestamptz default now()",
+        },
+        checks={"audio_jobs_status_check": lambda row: row["status"] in {"queued", "done", "failed"}},
+        rls="user_id",
+    )
+
+    def add_them(a: int, b: int) -> int:
+        return a + b
+
+    def boom() -> None:
+        raise SqlError("nope", hint="a hint", details="some detail")
+
+    fake.function("add_them", add_them)
+    fake.function("boom", boom)
 
 
 def _lose_what_is_deleted(fake: FakeSupabase, folder: Path) -> None:

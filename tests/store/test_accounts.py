@@ -11,6 +11,7 @@ from audiostore import (
     FileTooLarge,
     FixedQuota,
     Limits,
+    ProjectUsage,
     QuotaExceeded,
     TieredQuota,
     Unavailable,
@@ -18,6 +19,31 @@ from audiostore import (
 )
 
 from .conftest import Clock, MakeStore
+
+
+def test_usage_by_project_adds_up_the_files_of_each(make: MakeStore) -> None:
+    store = make()
+    for project, size in (("p1", 10), ("p1", 20), (7, 3), (None, 5)):
+        store.put(b"x" * size, owner="alice", project=project)
+    store.delete(store.put(b"gone", owner="alice", project="p1"))
+    store.put(b"his", owner="bob", project="p1")
+    store.begin_upload(owner="alice", size=250, project="p1")
+    assert store.usage_by_project("alice") == {
+        "p1": ProjectUsage(used=30, files=2),
+        "7": ProjectUsage(used=3, files=1),
+        None: ProjectUsage(used=5, files=1),
+    }
+    assert store.usage_by_project("carol") == {}
+    with pytest.raises(ValueError, match="owner"):
+        store.usage_by_project("")
+
+
+def test_usage_by_project_reads_on_beyond_one_page(make: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audiostore.store.accounts.PAGE", 2)
+    store = make()
+    for _ in range(5):
+        store.put(b"take", owner="alice", project="p1")
+    assert store.usage_by_project("alice") == {"p1": ProjectUsage(used=20, files=5)}
 
 
 def test_usage_says_what_is_used_and_what_is_left(make: MakeStore) -> None:

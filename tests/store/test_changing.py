@@ -8,6 +8,7 @@ from audiostore.events import Event
 from audiostore.keys import Key
 from audiostore.models import ObjectStat, Staged
 from audiostore.protocols import Progress
+from audiostore.quota import DEFAULT_QUOTA
 
 from .conftest import MakeStore
 
@@ -135,7 +136,7 @@ def test_an_owner_goes_with_everything(store: AudioStore) -> None:
 def test_a_deletion_while_the_backend_is_away_counts_until_the_sweep(make: MakeStore) -> None:
     backend = Flaky()
     store = make()
-    store = AudioStore(backend, store.catalog, secret="long enough a secret")
+    store = AudioStore(backend, store.catalog, quota=DEFAULT_QUOTA, secret="long enough a secret")
     file = store.put(b"take", owner="alice")
     events: list[Event] = []
     store.on("erase.failed", events.append)
@@ -176,7 +177,7 @@ def test_a_fallback_takes_over_when_the_primary_is_away_and_only_then(make: Make
 
 def test_after_an_outage_everything_comes_to_the_primary(make: MakeStore) -> None:
     primary, spare, other = Flaky(name="primary"), MemoryBackend(name="spare"), MemoryBackend(name="other")
-    store = AudioStore(primary, make().catalog, fallback=spare, backends=[other])
+    store = AudioStore(primary, make().catalog, fallback=spare, backends=[other], quota=DEFAULT_QUOTA)
     at_home = store.put(b"there", owner="alice")
     primary.down = True
     away = [store.put(b"take %d" % n, owner=owner) for n, owner in enumerate(("alice", "alice", "bob"))]
@@ -200,7 +201,7 @@ def test_after_an_outage_everything_comes_to_the_primary(make: MakeStore) -> Non
 
 def test_without_a_fallback_an_outage_leaves_nothing(make: MakeStore) -> None:
     primary = Flaky(name="primary")
-    store = AudioStore(primary, make().catalog)
+    store = AudioStore(primary, make().catalog, quota=DEFAULT_QUOTA)
     primary.down = True
     with pytest.raises(Unavailable):
         store.put(b"take", owner="alice")
@@ -209,7 +210,7 @@ def test_without_a_fallback_an_outage_leaves_nothing(make: MakeStore) -> None:
 
 def test_an_interrupted_put_is_taken_up_again_by_its_idempotency_key(make: MakeStore) -> None:
     primary = Flaky(name="primary")
-    store = AudioStore(primary, make().catalog)
+    store = AudioStore(primary, make().catalog, quota=DEFAULT_QUOTA)
     primary.down = True
     with pytest.raises(Unavailable):
         store.put(b"take", owner="alice", idempotency_key="k")
@@ -223,8 +224,8 @@ def test_an_interrupted_put_is_taken_up_again_by_its_idempotency_key(make: MakeS
 def test_files_of_a_backend_that_is_only_read_still_play(make: MakeStore) -> None:
     old, new = MemoryBackend(name="old"), MemoryBackend(name="new")
     catalog = make().catalog
-    file = AudioStore(old, catalog).put(b"take", owner="alice")
-    store = AudioStore(new, catalog, backends=[old])
+    file = AudioStore(old, catalog, quota=DEFAULT_QUOTA).put(b"take", owner="alice")
+    store = AudioStore(new, catalog, backends=[old], quota=DEFAULT_QUOTA)
     assert store.get(file) == b"take"
     assert store.put(b"x", owner="alice").backend == "new"
     with pytest.raises(ConfigurationError, match="old"):

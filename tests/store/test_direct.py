@@ -20,6 +20,8 @@ from audiostore import (
 
 from .conftest import Clock, MakeStore
 
+pytestmark = pytest.mark.own_links
+
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(500)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from audiostore import AudioStore, ConfigurationError, PermissionDenied, serve
+from audiostore.quota import CatalogQuota, TieredQuota
 from audiostore.settings import VARIABLES, Settings
 
 SECRET = "a secret of the tests which is long enough"
@@ -58,7 +59,8 @@ def test_the_seeds_variables_mean_what_they_say(tmp_path: Path) -> None:
     assert settings.export_folder == Path("out")
     assert (settings.max_file_size, settings.free_quota, settings.paid_quota) == (60 * 2**20, 1536 * 2**10, None)
     assert (settings.supabase_bucket, settings.secret) == ("takes", (SECRET, f"{SECRET} 2"))
-    with AudioStore.from_env(env, tier_of=lambda owner: owner) as store:
+    alone = {name: value for name, value in env.items() if not name.startswith(("SUPABASE", "DATABASE"))}
+    with AudioStore.from_env(alone, tier_of=lambda owner: owner) as store:
         assert store.usage("paid").quota is None
         assert store.usage("free").quota == 1536 * 2**10
         link = store.url(store.put(b"x", owner="free"))
@@ -93,6 +95,7 @@ def test_secrets_are_not_in_the_repr(tmp_path: Path) -> None:
     ("variables", "named"),
     [
         ({"STORAGE_BACKEND": "s3"}, "STORAGE_BACKEND"),
+        ({"STORAGE_FALLBACK": "memory"}, "STORAGE_FALLBACK"),
         ({"STORAGE_BACKEND": "supabase"}, "SUPABASE_URL and SUPABASE_SERVICE_KEY"),
         ({"STORAGE_BACKEND": "supabase", "SUPABASE_URL": "https://x.supabase.co"}, "SUPABASE_SERVICE_KEY"),
         ({"SUPABASE_URL": "x.supabase.co"}, "SUPABASE_URL"),
@@ -120,10 +123,37 @@ def test_a_small_request_limit_is_the_file_limit_unless_one_is_set(tmp_path: Pat
     assert Settings.from_env(both).max_file_size == 100 * 2**20
 
 
-def test_supabase_settings_beside_a_local_store_are_no_contradiction(tmp_path: Path) -> None:
-    env = environment(tmp_path, SUPABASE_URL="https://x.supabase.co", SUPABASE_SERVICE_KEY="k" * 20)
-    with AudioStore.from_env(env) as store:
-        assert store.put(b"take", owner="alice").backend == "local"
+SUPABASE = {"SUPABASE_URL": "https://x.supabase.co", "SUPABASE_SERVICE_KEY": "k" * 20}
+DATABASE = {"DATABASE_URL": "postgresql://localhost/app"}
+
+
+@pytest.mark.parametrize("backend", ["local", "supabase"])
+def test_the_catalog_does_not_depend_on_where_new_files_go(tmp_path: Path, backend: str) -> None:
+    env = environment(tmp_path, STORAGE_BACKEND=backend, **SUPABASE)
+    assert Settings.from_env(env).catalog == "supabase"
+    assert Settings.from_env(env | DATABASE).catalog == "postgres"
+    assert Settings.from_env(environment(tmp_path, **DATABASE)).catalog == "postgres"
+    assert Settings.from_env(environment(tmp_path, SUPABASE_URL="https://x.supabase.co")).catalog == "sqlite"
+
+
+def test_with_a_catalog_that_has_plans_the_policy_is_the_catalogs(tmp_path: Path) -> None:
+    settings = Settings.from_env(environment(tmp_path, **DATABASE))
+    assert settings.quota() == CatalogQuota()
+    assert isinstance(settings.quota(lambda _: "paid"), TieredQuota)
+
+
+@pytest.mark.parametrize(
+    ("fallback", "backend", "name"),
+    [("none", "supabase", None), ("local", "supabase", "local"), ("local", "local", None)],
+)
+def test_a_fallback_is_for_supabase_and_off_by_default(
+    tmp_path: Path, fallback: str, backend: str, name: str | None
+) -> None:
+    env = environment(tmp_path, STORAGE_BACKEND=backend, STORAGE_FALLBACK=fallback, **SUPABASE)
+    parts = Settings.from_env(env).parts()
+    assert getattr(parts["fallback"], "name", None) == name
+    del env["STORAGE_FALLBACK"]
+    assert Settings.from_env(env).parts()["fallback"] is None
 
 
 def test_options_win_over_the_environment(tmp_path: Path) -> None:

@@ -153,6 +153,7 @@ def test_stat_and_exists_look_at_the_bytes_too(store: AudioStore) -> None:
         store.get(file)
 
 
+@pytest.mark.own_links
 def test_a_link_plays_for_as_long_as_was_asked_and_no_longer(store: AudioStore, clock: Clock) -> None:
     file = store.put(BYTES, owner="alice")
     link = store.url(file, expires=timedelta(minutes=10))
@@ -167,6 +168,7 @@ def test_a_link_plays_for_as_long_as_was_asked_and_no_longer(store: AudioStore, 
         assert reply.status == 403
 
 
+@pytest.mark.own_links
 def test_equal_links_are_equal_so_that_caches_keep_what_they_have(store: AudioStore) -> None:
     file = store.put(BYTES, owner="alice")
     assert store.url(file) == store.url(file)
@@ -190,6 +192,7 @@ def test_a_link_must_have_a_future(store: AudioStore, expires: timedelta) -> Non
         store.url(file, expires=expires)
 
 
+@pytest.mark.own_links
 def test_without_a_secret_links_say_what_is_missing_and_the_rest_works(make: MakeStore) -> None:
     store = make(secret=None)
     file = store.put(BYTES, owner="alice")
@@ -201,6 +204,7 @@ def test_without_a_secret_links_say_what_is_missing_and_the_rest_works(make: Mak
     assert store.get(file) == BYTES
 
 
+@pytest.mark.own_links
 def test_links_survive_the_rotation_of_secrets(make: MakeStore) -> None:
     store = make(secret=["the old secret, long enough"])
     file = store.put(BYTES, owner="alice")

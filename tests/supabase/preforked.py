@@ -26,7 +26,7 @@ def connections() -> set[str]:
 
 
 def opened() -> dict[str, str]:
-    """Give what this process has open, by the number of its handle: such connections, and the catalog's file."""
+    """Give what this process has open, by the number of its handle: such connections, to storage and catalog."""
     found: dict[str, str] = {}
     known = connections()
     for handle in Path("/proc/self/fd").iterdir():
@@ -34,7 +34,7 @@ def opened() -> dict[str, str]:
             target = str(handle.readlink())
         except FileNotFoundError:
             continue  # the one that lists them
-        if target in known or "catalog" in Path(target).name:
+        if target in known:
             found[handle.name] = target
     return found
 

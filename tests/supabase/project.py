@@ -63,5 +63,6 @@ class Served:
 def served(folder: Path) -> Generator[Served]:
     fake = FakeSupabase()
     fake.create_bucket(BUCKET)
+    fake.apply_schema()
     with fake.serve() as server:
         yield Served(fake, server.url, folder)

@@ -24,6 +24,8 @@ class DecidedCatalog(ABC):
     (and so idempotency keys) are remembered.
     """
 
+    has_plans = False
+
     def __init__(self, *, clock: Callable[[], float], removal_delay: timedelta, keep: timedelta) -> None:
         self._clock = clock
         self._removal_delay = removal_delay
@@ -152,6 +154,9 @@ class DecidedCatalog(ABC):
             pending=account.pending,
             limits=held,
         )
+
+    def plan(self, owner: str) -> Limits | None:
+        return None
 
     def override(self, owner: str) -> Override | None:
         parse_text("owner", owner)

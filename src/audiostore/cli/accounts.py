@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -12,20 +12,36 @@ import click
 from audiostore.cli.outcomes import CommandLine
 from audiostore.cli.parsing import by, common_options, owner_argument, parse_count, parse_limit, parse_moment
 from audiostore.cli.session import Session, pass_session
-from audiostore.cli.showing import columns, moment, show, shown, usage_lines
-from audiostore.models import UNSET, Limits, Override, Quota
+from audiostore.cli.showing import columns, counted, moment, show, shown, usage_lines
+from audiostore.models import UNSET, Limits, Override, ProjectUsage, Quota
 from audiostore.sizes import format_size
 
 
 @click.command(short_help="Tell how full an owner is.")
 @owner_argument
+@click.option("--projects", is_flag=True, help="Also what each project takes; reads the record of every file.")
 @common_options
 @pass_session
-def usage(session: Session, owner: str) -> None:
+def usage(session: Session, owner: str, *, projects: bool) -> None:
     """Tell what an owner has, and what is left."""
-    told = session.store().usage(owner)
-    answer = {"owner": owner} | told.as_dict() | {"pending": told.pending, "limits": _as_json(told.limits)}
-    show(answer, as_json=session.as_json, text=usage_lines(owner, told))
+    store = session.store()
+    told, lines = store.usage(owner), list[str]()
+    answer: dict[str, Any] = {"owner": owner} | told.as_dict()
+    answer |= {"pending": told.pending, "limits": _as_json(told.limits)}
+    if projects:
+        found = store.usage_by_project(owner)
+        answer["projects"] = [{"project": each, "used": of.used, "files": of.files} for each, of in found.items()]
+        lines = list(_project_lines(found, told.quota))
+    show(answer, as_json=session.as_json, text=[*usage_lines(owner, told), *lines])
+
+
+def _project_lines(found: Mapping[str | None, ProjectUsage], quota: int | None) -> Iterator[str]:
+    rows: list[tuple[str, str, str, str]] = []
+    for project, of in sorted(found.items(), key=lambda each: each[1].used, reverse=True):
+        name = "  (no project)" if project is None else f"  {shown(project)}"
+        percent = f"{100 * of.used / quota:.1f} %" if quota else ""
+        rows.append((name, format_size(of.used), percent, f"in {counted(of.files, 'file')}"))
+    return columns(rows, right=(1, 2))
 
 
 @click.group(cls=CommandLine, short_help="Show or change how much an owner may keep.")

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from audiostore.access import STORAGE
 from audiostore.backends.supabase import SupabaseBackend
-from audiostore.backends.supabase.access import STORAGE
 from audiostore.cli.checks import Check, Finding, Repair, examined
 from audiostore.cli.project import HOSTED, KeyFacts, Project
 from audiostore.cli.showing import moment
@@ -26,7 +26,9 @@ from audiostore.sizes import format_size
 from audiostore.store import AudioStore
 from audiostore.transport import Answer, Call, Transport
 
-NEEDED: Final = frozenset({"settings", "server", "service key", "bucket"})
+REACHED: Final = frozenset({"settings", "server", "service key"})
+"""Without these nothing of the project can be asked."""
+NEEDED: Final = REACHED | {"bucket"}
 """Without these a round trip would only tell the same again, later."""
 _SKEW: Final = timedelta(seconds=30)
 _SOON: Final = timedelta(days=14)

@@ -6,15 +6,15 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import click
 
 from audiostore.backends.local import LocalBackend
 from audiostore.catalogs.sqlite import SQLiteCatalog
-from audiostore.cli import cloud, machine
+from audiostore.cli import cloud, database, deep, machine
 from audiostore.cli.asking import confirmed
-from audiostore.cli.checks import Check, Repair, examined
+from audiostore.cli.checks import Check, Finding, Repair, examined
+from audiostore.cli.database import Database
 from audiostore.cli.outcomes import Outcome
 from audiostore.cli.parsing import common_options, yes_option
 from audiostore.cli.project import Project
@@ -22,28 +22,33 @@ from audiostore.cli.session import Session
 from audiostore.cli.showing import show, shown
 from audiostore.cli.trip import OWNER, round_trip
 from audiostore.errors import AudioStoreError, ConfigurationError
+from audiostore.settings import Settings
 from audiostore.store import AudioStore
 
 
 @click.command(short_help="Look whether the store works here.")
 @click.option("--fix", is_flag=True, help="Mend what can be mended without harm: says what, and asks before.")
+@click.option("--deep", "is_deep", is_flag=True, help="Walk through all that an app does, with an owner made for it.")
 @yes_option
 @common_options
 @click.pass_context
-def doctor(context: click.Context, *, fix: bool, yes: bool) -> None:
+def doctor(context: click.Context, *, fix: bool, is_deep: bool, yes: bool) -> None:
     """Look whether the store works here: settings, keys, bucket, disk, clock, catalog, and a round trip of a file.
 
     A line for each check: "ok", or "fix" and how; exit code 6 if there is something to fix. A store that is not there
     yet is made, as the app would make it. --fix makes a bucket that is missing, and a public one private.
+
+    --deep puts, plays, replaces, uploads directly and deletes, and sees each time that it is recorded and charged, and
+    that an owner who is full is refused. It cleans up, whatever fails.
     """
     if yes and not fix:
         raise click.UsageError("--yes needs --fix")
     session = context.ensure_object(Session)
-    checks, fixed = list(_examine(session)), list[str]()
+    checks, fixed = list(_examine(session, is_deep=is_deep)), list[str]()
     repairs = [each.repair for each in checks if each.repair is not None]
     if fix and repairs:
         fixed = _mend(repairs, session, yes=yes)
-        checks = list(_examine(session)) if fixed else checks
+        checks = list(_examine(session, is_deep=is_deep)) if fixed else checks
     ok = all(each.ok for each in checks)
     told = [{"name": each.name, "ok": each.ok, "detail": each.detail, "fix": each.fix} for each in checks]
     show({"ok": ok, "fixed": fixed, "checks": told}, as_json=session.as_json, text=_lines(checks))
@@ -70,43 +75,73 @@ def _mend(repairs: Sequence[Repair], session: Session, *, yes: bool) -> list[str
     return done
 
 
-def _examine(session: Session) -> Iterator[Check]:
+def _examine(session: Session, *, is_deep: bool) -> Iterator[Check]:
     try:
         settings = session.settings
         project = None if settings is None else Project.of(settings)
+        postgres = None if settings is None else Database.of(settings, project)
     except ConfigurationError as error:
         yield Check(name="settings", detail=str(error), fix="set it, in the environment or in the file of --env-file")
         return
-    sound = True
+    wrong = set[str]()
     for check in () if project is None else cloud.examine(project):
-        sound = sound and (check.ok or check.name not in cloud.NEEDED)
+        wrong |= set() if check.ok else {check.name}
         yield check
+    # Over the REST API a project that does not answer would only tell the same again.
+    if postgres is not None and (postgres.dsn is not None or not wrong & cloud.REACHED):
+        for check in database.examine(postgres):
+            wrong |= set() if check.ok else {check.name}
+            yield check
+    is_accounted = postgres is None or not wrong & (database.NEEDED | (set() if postgres.dsn else cloud.REACHED))
+    yield from _of_parts(session, is_accounted=is_accounted, is_reached=not wrong & cloud.NEEDED, is_deep=is_deep)
+
+
+def _of_parts(session: Session, *, is_accounted: bool, is_reached: bool, is_deep: bool) -> Iterator[Check]:
+    """Look at the store itself. With the storage or the catalog away a trip proves nothing."""
+    trips: list[Check] = []
     try:
         store = session.store(create=True)
-        # It makes a catalog that is not there yet, for the looks at it. With the storage away a trip proves nothing.
-        trip = [examined("round trip", round_trip, store)] if sound or not cloud.holds_new_files(store) else []
-        if not trip:
-            store.usage(OWNER)
+        if is_accounted and (is_reached or not cloud.holds_new_files(store)):
+            trips.append(examined("round trip", round_trip, store))
+            trips += deep.walk(store) if is_deep else ()
+        elif is_accounted:
+            store.usage(OWNER)  # it makes a catalog that is not there yet, for the looks at it
     except (AudioStoreError, OSError) as error:
-        yield Check(name="store", detail=str(error), fix="look at the settings, and at who may write there")
+        if is_accounted:
+            yield Check(name="store", detail=str(error), fix="look at the settings, and at who may write there")
         return
-    yield from _of_store(store, session.own_secret)
-    yield from trip
+    yield from _of_store(store, session)
+    yield from trips
 
 
-def _of_store(store: AudioStore, secret: Path | None) -> Iterator[Check]:
+def _of_store(store: AudioStore, session: Session) -> Iterator[Check]:
     backends = list(store.backends.values())
+    catalog = store.catalog.path if isinstance(store.catalog, SQLiteCatalog) else None
+    if catalog is not None:
+        yield Check(name="catalog", detail=f"in SQLite on this machine: {catalog}")
     if len(backends) > 1:
         others = ", ".join(each.name for each in backends if each is not store.backend)
-        detail = f"go to {store.backend.name}; those on {others} can be read"
-        yield Check(name="new files", detail=detail)
-        if isinstance(store.catalog, SQLiteCatalog):
-            yield Check(name="accounts", detail=f"in SQLite on this machine: {store.catalog.path}")
+        yield Check(name="new files", detail=f"go to {store.backend.name}; those on {others} can be read")
+        if cloud.holds_new_files(store):
+            yield examined("fallback", lambda _: _fallback(store, session.settings), store)
     disk = next((each for each in backends if isinstance(each, LocalBackend)), None)
-    if disk is not None and isinstance(store.catalog, SQLiteCatalog):
-        catalog, makes_secret = store.catalog.path, store.backend is disk
+    if disk is not None:
+        makes_secret, secret = store.backend is disk, session.own_secret
         local = machine.Local(store=store, root=disk.root, catalog=catalog, secret=secret, makes_secret=makes_secret)
         yield from machine.examine(local)
+
+
+def _fallback(store: AudioStore, settings: Settings | None) -> str:
+    first = store.backend.name
+    if store.fallback is None:
+        return f"none: while {first} is away, new files are refused (STORAGE_FALLBACK=local takes them in)"
+    name = store.fallback.name
+    if settings is not None and settings.secret is None:
+        raise Finding(
+            f"{name}, and links to what it takes in need a secret",
+            "set AUDIOSTORE_SECRET, the same wherever the app runs",
+        )
+    return f"{name}: takes new files in while {first} is away, until audiostore promote brings them over"
 
 
 def _lines(checks: Sequence[Check]) -> Iterator[str]:

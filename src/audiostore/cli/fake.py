@@ -27,12 +27,13 @@ def fake(port: int, write_env: Path | None) -> None:
     """Serve a Supabase of its own, in memory, until stopped: no account is needed, and all is gone afterwards.
 
     The first line is JSON: url, service_key, anon_key and jwt_secret. There is one bucket, "audio-files", private and
-    without limits.
+    without limits, and what audiostore schema apply puts into a database.
     """
     from audiostore.testing.supabase import FakeSupabase
 
     supabase = FakeSupabase()
     supabase.create_bucket(_BUCKET)
+    supabase.apply_schema()
     stopped = threading.Event()
 
     def stop(signum: int, frame: object) -> None:

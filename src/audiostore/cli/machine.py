@@ -37,12 +37,13 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 class Local:
     """What a store has on one machine.
 
-    ``secret`` is its own one, None if the settings bring it; one whose new files go elsewhere does not make any.
+    ``catalog`` is None if it is in a database elsewhere. ``secret`` is its own one, None if the settings bring it; one
+    whose new files go elsewhere does not make any.
     """
 
     store: AudioStore
     root: Path
-    catalog: Path
+    catalog: Path | None
     secret: Path | None
     makes_secret: bool
 
@@ -56,9 +57,10 @@ class Local:
 
 
 def examine(local: Local) -> Iterator[Check]:
-    """Look at what a store has on this machine; its catalog must be there."""
+    """Look at what a store has on this machine; a catalog of its own must be there."""
     for name, look in _LOOKS.items():
-        yield examined(name, look, local)
+        if local.catalog is not None or name not in _OF_SQLITE:
+            yield examined(name, look, local)
 
 
 def _folder(local: Local) -> str:
@@ -112,8 +114,7 @@ def _clock(local: Local) -> str:
         skew = (area.folder / "probe").stat().st_mtime - time.time()
     if abs(skew) > _SKEW:
         raise Finding(f"the disk's clock is {skew:+.0f} s off ours", "set the file server's clock, or this one's")
-    ahead = local.catalog.stat().st_mtime - time.time()
-    if ahead > _SKEW:
+    if local.catalog is not None and (ahead := local.catalog.stat().st_mtime - time.time()) > _SKEW:
         raise Finding(f"the catalog was last written {ahead:.0f} s in the future", "the clock was set back: check it")
     return "agrees with the disk's"
 
@@ -165,6 +166,7 @@ def _integrity(local: Local) -> str:
 
 
 def _ask(local: Local, pragma: str) -> object:
+    assert local.catalog is not None
     name = f"file:{quote(str(local.catalog.resolve()))}?mode=ro"
     try:
         with closing(sqlite3.connect(name, uri=True)) as connection:
@@ -212,3 +214,4 @@ _LOOKS: Final[Mapping[str, Callable[[Local], str]]] = {
     "integrity": _integrity,
     "secret": _secret,
 }
+_OF_SQLITE: Final = frozenset({"sqlite", "schema", "integrity"})

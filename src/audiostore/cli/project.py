@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
+from audiostore.access import STORAGE, claims, with_key
 from audiostore.backends.supabase import SupabaseBackend
-from audiostore.backends.supabase.access import STORAGE, claims, with_key
 from audiostore.backends.supabase.server import Server
 from audiostore.errors import ConfigurationError
 from audiostore.settings import Settings

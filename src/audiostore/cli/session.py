@@ -29,19 +29,24 @@ class Session:
     given: AudioStore | None = None
 
     @property
+    def environment(self) -> Settings:
+        """What the environment says, or the file that stands for it."""
+        return Settings.from_env(self._environ())
+
+    @property
     def folder(self) -> Path:
         """The folder that holds the files."""
-        return self.root if self.root is not None else Settings.from_env(self._environ()).upload_folder
+        return self.root if self.root is not None else self.environment.upload_folder
 
     @property
     def settings(self) -> Settings | None:
         """The settings that say which store; None if ``--root`` does."""
-        return None if self.root is not None else Settings.from_env(self._environ())
+        return None if self.root is not None else self.environment
 
     @property
     def own_secret(self) -> Path | None:
         """Where the store keeps a secret of its own; None if the settings bring one."""
-        brought = self.root is None and Settings.from_env(self._environ()).secret is not None
+        brought = self.root is None and self.environment.secret is not None
         return None if brought else self.folder / OWN_FOLDER / "secret"
 
     def store(self, *, create: bool = False) -> AudioStore:
@@ -52,8 +57,8 @@ class Session:
 
         """
         if self.given is None:
-            folder = self.folder
-            if not create and not (folder / OWN_FOLDER).is_dir():
+            folder, embedded = self.folder, self.settings is None or self.settings.catalog == "sqlite"
+            if embedded and not create and not (folder / OWN_FOLDER).is_dir():
                 raise ConfigurationError(
                     f"there is no store in {folder} (the first put makes one; --root or UPLOAD_FOLDER say where)"
                 )

@@ -32,13 +32,13 @@ def round_trip(store: AudioStore) -> str:
     try:
         _read_back(store, file, content)
         link = store.url(file)
-        _expect(_fetch(store, link) == content[10:1000], "a signed link gives something else")
+        expect(fetch(store, link) == content[10:1000], "a signed link gives something else")
     finally:
         store.delete(file)
-    _expect(not store.backend.delete([file.key]), "what was deleted is still there")
-    if not _is_remote(link):  # a remote one ends with the bytes, but a cache on the way may not have heard of it
+    expect(not store.backend.delete([file.key]), "what was deleted is still there")
+    if not is_remote(link):  # a remote one ends with the bytes, but a cache on the way may not have heard of it
         with serve(store, link.rpartition("/")[2]) as reply:
-            _expect(reply.status == 404, "a deleted file's link still works")  # noqa: PLR2004
+            expect(reply.status == 404, "a deleted file's link still works")  # noqa: PLR2004
     return f"put, get, range, link, delete: {1000 * (time.perf_counter() - begun):.0f} ms"
 
 
@@ -48,14 +48,15 @@ def sample() -> bytes:
 
 
 def _read_back(store: AudioStore, file: AudioFile, content: bytes) -> None:
-    _expect(store.get(file) == content, "what was put is not what comes back")
+    expect(store.get(file) == content, "what was put is not what comes back")
     with store.stream(file, 10, 1000) as part:
-        _expect(b"".join(part) == content[10:1000], "a part of a file is not what was asked for")
+        expect(b"".join(part) == content[10:1000], "a part of a file is not what was asked for")
 
 
-def _fetch(store: AudioStore, link: str) -> bytes | None:
+def fetch(store: AudioStore, link: str) -> bytes | None:
+    """Give the bytes 10 to 999 behind *link*, as a player that seeks asks for them."""
     headers = {"Range": "bytes=10-999"}
-    if not _is_remote(link):
+    if not is_remote(link):
         with serve(store, link.rpartition("/")[2], headers=headers) as reply:
             return b"".join(reply.body) if reply.status == 206 else None  # noqa: PLR2004
     transport = Transport(BRIEF)
@@ -65,10 +66,12 @@ def _fetch(store: AudioStore, link: str) -> bytes | None:
         transport.close()
 
 
-def _is_remote(link: str) -> bool:
+def is_remote(link: str) -> bool:
+    """Tell whether *link* leads to a storage server, and not to the app."""
     return link.startswith(("http://", "https://")) and "/storage/v1/" in link
 
 
-def _expect(fact: bool, complaint: str) -> None:
+def expect(fact: bool, complaint: str) -> None:
+    """Raise the finding that *complaint* is unless it is as it should be."""
     if not fact:
         raise Finding(complaint, "please report it, with the output of audiostore version")

@@ -30,7 +30,7 @@ class AudioStore(DirectUploads, Reading, Changing, Accounts, Upkeep):
         catalog: who owns what, how much is used, what is in flight.
         backends: further ones that can be read, by the name that records bear.
         fallback: takes new bytes while *backend* is ``Unavailable``, and only then; ``promote`` brings them over.
-        quota: owner -> ``Limits``; default 500 MB in all, 50 MB per file.
+        quota: owner -> ``Limits``; default 500 MB in all, 50 MB per file, or what the catalog itself says.
         paths: ``Upload`` -> key; default ``ChapterSectionPath()``.
         process: ``Staged -> Staged``, e.g. to refuse or convert; default none: nothing is decoded.
         secret: signs the links that the app serves itself; a list rotates, oldest first; 16 bytes at least.
@@ -55,7 +55,7 @@ class AudioStore(DirectUploads, Reading, Changing, Accounts, Upkeep):
             PermissionDenied: *root* can't be written.
 
         """
-        backend, catalog = settings.local_parts(root)
+        backend, catalog = settings.local_backend(root), settings.embedded_catalog(root)
         if options.get("secret") is None:
             options["secret"] = settings.local_secret(root)
         return cls(backend, catalog, **options)
@@ -86,18 +86,18 @@ class AudioStore(DirectUploads, Reading, Changing, Accounts, Upkeep):
         client: Any,
         *,
         bucket: str = "audio-files",
-        root: str | os.PathLike[str] = "uploads",
         **options: Unpack[Options],
     ) -> Self:
-        """Make a store over the ``supabase.Client`` that the app has: files in its *bucket*, the catalog below *root*.
+        """Make a store over the ``supabase.Client`` that the app has: files in its *bucket*, the catalog beside them.
 
-        The client needs the service key. *options* are those of ``AudioStore``.
+        The client needs the service key, the project audiostore's tables (``audiostore schema``). *options* are those
+        of ``AudioStore``.
 
         Raises:
             ConfigurationError: not a client, or the extra is missing: ``pip install "audiostore[supabase]"``.
 
         """
-        backend, catalog = settings.supabase_parts(client, bucket, root)
+        backend, catalog = settings.supabase_parts(client, bucket)
         return cls(backend, catalog, **options)
 
     def on(self, name: str, handler: Handler) -> Callable[[], None]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from audiostore.models import UNSET, Override, Quota, Unset, Usage, parse_text
+from audiostore.models import UNSET, Override, ProjectUsage, Quota, Unset, Usage, parse_text
 from audiostore.sizes import Size, parse_size
 from audiostore.store.parts import StoreParts
+from audiostore.store.reading import PAGE
 
 
 class Accounts(StoreParts):
-    """``usage``, ``quota_of set_quota clear_quota``.
+    """``usage usage_by_project``, ``quota_of set_quota clear_quota``.
 
     Three things decide an owner's limits, the later over the earlier: the policy's default (``from_env``: the
     environment), the owner's plan (``TieredQuota``), the owner's own override, set here. That order is the same on
@@ -28,11 +30,40 @@ class Accounts(StoreParts):
         """
         return self.catalog.usage(parse_text("owner", owner), self._limits(owner))
 
+    def usage_by_project(self, owner: str) -> Mapping[str | None, ProjectUsage]:
+        """Tell what each project of *owner* takes, by its id; files without a project are under ``None``.
+
+        Quotas are an owner's, not a project's, so nobody keeps these sums: all records of *owner* are read for them,
+        a page at a time. What is under way, or still being erased, is in ``usage`` alone.
+
+        >>> store.usage_by_project("alice")["p1"].files
+        1
+
+        Raises:
+            Unavailable: the catalog can't be read.
+
+        """
+        found = dict[str | None, ProjectUsage]()
+        after = None
+        while page := self.catalog.list(parse_text("owner", owner), after=after, limit=PAGE):
+            for file in page:
+                before = found.get(file.project, ProjectUsage())
+                found[file.project] = ProjectUsage(used=before.used + file.size, files=before.files + 1)
+            after = page[-1].id
+        return found
+
     def quota_of(self, owner: str) -> Quota:
-        """Tell the limits in force for *owner*, and what they come from: the policy, and perhaps an override."""
+        """Tell the limits in force for *owner*, and what they come from: the policy, and perhaps an override.
+
+        On a catalog that has plans, ``policy`` is the plan, tightened by the store's own policy if it has one.
+        """
         policy = self._limits(parse_text("owner", owner))
+        plan = self.catalog.plan(owner)
+        standing = policy & plan if policy is not None and plan is not None else policy or plan
         return Quota(
-            limits=self.catalog.usage(owner, policy).limits, policy=policy, override=self.catalog.override(owner)
+            limits=self.catalog.usage(owner, policy).limits,
+            policy=standing,
+            override=self.catalog.override(owner),
         )
 
     def set_quota(

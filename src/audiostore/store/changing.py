@@ -109,6 +109,7 @@ class Changing(Writing):
         record = self._resolve(file, owner)
         with self.events.operation("delete", owner=record.owner, file=record.id, key=record.key, bytes=record.size):
             self._erase(self.catalog.hide(record.owner, [record.id]))
+            self._shut(_sent_directly([record]))
 
     def delete_project(self, owner: str, project: str | int) -> int:
         """Delete everything *owner* has in *project*, uploads that are under way included; how many files that were."""
@@ -129,15 +130,14 @@ class Changing(Writing):
 
     def _delete_all(self, owner: str, place: Place) -> int:
         under_way = [each for each in self.catalog.pending(owner) if place.project in (None, each.place.project)]
-        released: list[Removal] = []
         for reservation in under_way:
-            released += self.catalog.release(reservation.id)
-        self._erase(released)
+            self._erase_what_came(self.catalog.release(reservation.id), reservation.backend)
         count = 0
         while page := self.catalog.list(owner, place, limit=PAGE):
             hidden: Sequence[Removal] = self.catalog.hide(owner, [file.id for file in page])
             count += len(hidden)
             self._erase(hidden)
+            self._shut(_sent_directly(page))
         return count
 
     def _copy(self, record: AudioFile, place: Place, filename: str) -> AudioFile:
@@ -207,6 +207,11 @@ class Changing(Writing):
             sha256=record.sha256,
             metadata=record.metadata,
         )
+
+
+def _sent_directly(files: Sequence[AudioFile]) -> list[AudioFile]:
+    """Give those that came straight from a browser: nobody has hashed them."""
+    return [each for each in files if each.sha256 is None]
 
 
 def _elsewhere(

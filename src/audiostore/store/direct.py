@@ -60,8 +60,9 @@ class DirectUploads(Writing):
     ) -> UploadGrant:
         """Reserve room for *size* bytes and give a link to which a browser may send them, until *expires* from now.
 
-        The room is charged from now on; if nobody finishes the upload, a sweep gives it back. The link binds
-        method, key, size, type and expiry.
+        The room is charged from now on; if nobody finishes the upload, a sweep gives it back once the link is dead. The
+        link binds method, key, size, type and expiry. (Supabase's bind no size, and live for two hours: so long there
+        is room. What comes by one whose upload is over, is too much or was deleted is erased by a later sweep.)
 
         >>> grant = store.begin_upload(owner="alice", size="2 MB", filename="take.wav", project="p1")
         >>> grant.method
@@ -93,7 +94,9 @@ class DirectUploads(Writing):
             size=count,
         )
         with self.events.operation("begin_upload", owner=owner, bytes=count) as operation:
-            request = self._upload_request(upload, limits, metadata, idempotency_key, expires + self.ttl)
+            # Who has the link can send as long as it works, so that long there is room for it.
+            ttl = max(expires, self._upload_life(self.backend.name)) + self.ttl
+            request = self._upload_request(upload, limits, metadata, idempotency_key, ttl)
             reservation = self.catalog.reserve(request)
             operation.learn(file=reservation.file_id, key=reservation.key, backend=reservation.backend)
             if reservation.state == "committed":
@@ -127,7 +130,7 @@ class DirectUploads(Writing):
             try:
                 file = self._settle(reservation, operation)
             except (QuotaExceeded, FileTooLarge, UnsupportedAudio) as refusal:
-                self._undo(reservation, refusal)
+                self._refuse(reservation, refusal)
                 raise
             except ReservationExpired:
                 if found := self.catalog.find([reservation.file_id]):
@@ -147,7 +150,7 @@ class DirectUploads(Writing):
         """
         reservation = self._granted(grant, owner)
         with self.events.operation("cancel_upload", owner=reservation.owner, key=reservation.key):
-            self._erase(self.catalog.release(reservation.id))
+            self._erase_what_came(self.catalog.release(reservation.id), reservation.backend)
 
     def receive(self, link: Link, body: Source, *, content_length: int | None = None) -> None:
         """Take the bytes of a direct upload, as ``serve`` does for a PUT to one of our own links.
@@ -180,6 +183,12 @@ class DirectUploads(Writing):
             # Whoever ended it may have erased the key before our bytes came to lie there.
             self.catalog.discard(reservation.backend, [reservation.key], timedelta(0))
             raise ReservationExpired(reservation.id)
+
+    def _refuse(self, reservation: Reservation, refusal: AudioStoreError) -> None:
+        try:
+            self._erase_what_came(self.catalog.release(reservation.id), reservation.backend)
+        except AudioStoreError as second:
+            refusal.add_note(f"and the reservation could not be released, it will expire: {second}")
 
     def _granted(self, grant: UploadGrant | str, owner: str | None) -> Reservation:
         if isinstance(grant, str) and owner is None:

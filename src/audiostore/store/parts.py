@@ -16,7 +16,7 @@ from audiostore.keys import Key
 from audiostore.models import AudioFile, Limits, Removal, Upload, parse_text
 from audiostore.paths import ChapterSectionPath
 from audiostore.protocols import Backend, Catalog, PathBuilder, Processor, QuotaPolicy
-from audiostore.quota import DEFAULT_QUOTA
+from audiostore.quota import DEFAULT_QUOTA, CatalogQuota
 from audiostore.signing import LinkSigner
 from audiostore.store.memo import LinkMemo
 
@@ -36,7 +36,7 @@ class Options(TypedDict, total=False):
 
     backends: Iterable[Backend]
     fallback: Backend | None
-    quota: QuotaPolicy
+    quota: QuotaPolicy | None
     paths: PathBuilder | None
     process: Processor | None
     secret: Secret | None
@@ -57,7 +57,7 @@ class StoreParts:
         *,
         backends: Iterable[Backend] = (),
         fallback: Backend | None = None,
-        quota: QuotaPolicy = DEFAULT_QUOTA,
+        quota: QuotaPolicy | None = None,
         paths: PathBuilder | None = None,
         process: Processor | None = None,
         secret: Secret | None = None,
@@ -73,7 +73,7 @@ class StoreParts:
         self.catalog = catalog
         self.fallback = fallback
         self.backends = _by_name((backend, *backends, *((fallback,) if fallback else ())))
-        self.quota = quota
+        self.quota = quota or (CatalogQuota() if catalog.has_plans else DEFAULT_QUOTA)
         self.paths: PathBuilder = paths if paths is not None else ChapterSectionPath()
         self.process = process
         self.base_url = base_url.rstrip("/")
@@ -152,7 +152,28 @@ class StoreParts:
         except Unavailable:
             return None  # it is away: the temp folder does, and a fallback may take the bytes
 
-    def _erase(self, removals: Iterable[Removal]) -> list[Removal]:
+    def _erase_what_came(self, removals: Sequence[Removal], backend: str) -> None:
+        """Erase the bytes of an upload that is over, now, and once more when no more of them can come.
+
+        Somebody may still be sending: the process that reserved, or a browser with a link that nobody can take back.
+        """
+        if removals:
+            self.catalog.postpone([each.id for each in removals], max(self.ttl, self._upload_life(backend)))
+            self._erase(removals, forget=False)
+
+    def _shut(self, objects: Iterable[AudioFile | Removal]) -> None:
+        """Erase once more, later, what browsers have links to: with such a link the bytes could be brought back."""
+        for name, group in groupby(sorted(objects, key=_backend_name), key=_backend_name):
+            if life := self._upload_life(name):
+                self.catalog.discard(name, [each.key for each in group], life)
+
+    def _upload_life(self, backend: str) -> timedelta:
+        try:
+            return self._backend(backend).capabilities.upload_life
+        except Unavailable:
+            return timedelta(0)  # only a disk can be away now, and it takes bytes through the store alone
+
+    def _erase(self, removals: Iterable[Removal], *, forget: bool = True) -> list[Removal]:
         """Erase the bytes of *removals*, then forget them; give back those that are left for a later sweep.
 
         The decision is already made and recorded, so a backend that is down now is no error: the queue keeps it.
@@ -162,11 +183,12 @@ class StoreParts:
             batch = list(group)
             try:
                 self._backend(name).delete([each.key for each in batch])
-                self.catalog.forget([each.id for each in batch])
+                if forget:
+                    self.catalog.forget([each.id for each in batch])
             except AudioStoreError as error:
                 if len(batch) > 1 and not isinstance(error, Unavailable):
                     for each in batch:  # one that can't be erased must not keep the others charged
-                        left += self._erase([each])
+                        left += self._erase([each], forget=forget)
                     continue
                 left += batch
                 _log.warning("%d objects in %s are left for a later sweep: %s", len(batch), name, error)
@@ -174,8 +196,8 @@ class StoreParts:
         return left
 
 
-def _backend_name(removal: Removal) -> str:
-    return removal.backend
+def _backend_name(each: AudioFile | Removal) -> str:
+    return each.backend
 
 
 def _by_name(backends: Iterable[Backend]) -> Mapping[str, Backend]:

@@ -225,6 +225,8 @@ class Writing(StoreParts):
             self._undo(reservation, error, ours=ours, resumable=resumable)
             raise
         self._erase(superseded)
+        if wanted.instead_of is not None or (wanted.replaces is not None and wanted.replaces.sha256 is None):
+            self._shut(superseded)
         return file
 
     def _request(self, upload_id: str, backend: Backend, staged: Staged, wanted: Wanted) -> Request:
@@ -295,10 +297,15 @@ class Writing(StoreParts):
                 self.catalog.extend(reservation.id, ttl=self.ttl, hold=timedelta(0))
                 return
             removals = self.catalog.release(reservation.id, erase=ours)
+            # A request that got no answer may still be on its way: the removal waits until it must have come.
+            wait = self.ttl if _is_unknown(error) else timedelta(0)
             if ours and not removals:
                 # Somebody ended the reservation and erased the key, perhaps before our bytes came to lie there.
-                self.catalog.discard(reservation.backend, [reservation.key], timedelta(0))
-            self._erase(removals)
+                self.catalog.discard(reservation.backend, [reservation.key], wait)
+            elif removals and wait:
+                self.catalog.postpone([each.id for each in removals], wait)
+            else:
+                self._erase(removals)
         except AudioStoreError as second:
             # The reservation's ttl ends it; the first error is the one that tells what happened.
             error.add_note(f"and the reservation could not be released, it will expire: {second}")
@@ -346,6 +353,11 @@ class StorageOutage(Exception):
     def __init__(self, error: Unavailable) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+def _is_unknown(error: BaseException) -> bool:
+    """Tell whether *error* leaves open what became of the bytes: no answer, or an interrupt at any moment."""
+    return isinstance(error, StorageOutage | Unavailable) or not isinstance(error, Exception)
 
 
 def _bound(usage: Usage, wanted: Wanted) -> tuple[int | None, Refusal]:

@@ -90,6 +90,14 @@ class ReplacementTests:
         alice.catalog.release(small.id)
         assert alice.counts() == (10, 0, 1)
 
+    def test_takes_that_expire_together_give_back_what_they_held(self, alice: Customer, advance: Advance) -> None:
+        file = alice.stores(10)
+        for size in (60, 40, 50):
+            alice.reserves(size, replaces=file.id, ttl=MINUTE)
+        advance(HOUR)
+        assert alice.catalog.expire(1000) >= 3
+        assert alice.counts() == (10, 0, 1)
+
     def test_more_than_a_take_reserved_is_checked(self, alice: Customer) -> None:
         file = alice.stores(60)
         reservation = alice.reserves(60, replaces=file.id)

@@ -159,6 +159,16 @@ class ReservationTests:
         assert alice.catalog.reservation(overdue.id).state == "expired"
         assert alice.catalog.reservation(live.id).state == "pending"
 
+    def test_a_late_commit_does_not_make_room_by_ending_itself(self, alice: Customer, advance: Advance) -> None:
+        reservation = alice.reserves(60, ttl=MINUTE)
+        alice.stores(30)
+        advance(HOUR)
+        with pytest.raises(QuotaExceeded):
+            alice.finishes(reservation, 80)
+        assert alice.counts() == (30, 60, 1)
+        alice.finishes(reservation, 70)
+        assert alice.counts() == (100, 0, 2)
+
     def test_finished_reservations_are_forgotten_in_time_and_files_are_not(
         self, alice: Customer, advance: Advance
     ) -> None:

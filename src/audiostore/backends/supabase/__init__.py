@@ -9,10 +9,10 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from audiostore.backends.supabase.access import with_client, with_key
+from audiostore.access import with_client, with_key
 from audiostore.backends.supabase.bucket import AUDIO_TYPES, BucketReport, ensure
 from audiostore.backends.supabase.changing import Changes
-from audiostore.backends.supabase.links import Links
+from audiostore.backends.supabase.links import UPLOAD_LIFE, Links
 from audiostore.backends.supabase.listing import list_objects
 from audiostore.backends.supabase.reading import read_object
 from audiostore.backends.supabase.sending import CHUNK_SIZE, Sending
@@ -103,7 +103,7 @@ class SupabaseBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(signs=True)
+        return Capabilities(signs=True, upload_life=UPLOAD_LIFE)
 
     def write(
         self, key: Key, staged: Staged, *, resume: str | None = None, progress: Progress | None = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, quote, urlsplit
 
-from audiostore.backends.supabase.access import claims
+from audiostore.access import claims
 from audiostore.backends.supabase.server import Server, fields, rows
 from audiostore.backends.supabase.tus import ROUTE, upload_facts
 from audiostore.errors import Unavailable
@@ -15,6 +15,8 @@ from audiostore.keys import Key
 from audiostore.models import ResumableGrant, SignedUrl, UploadGrant
 
 BATCH = 500
+UPLOAD_LIFE = timedelta(hours=2)
+"""How long a link to upload works: the server says so, and takes none back."""
 
 
 class Links:

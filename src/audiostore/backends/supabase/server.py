@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, cast
 from urllib.parse import quote
 
-from audiostore.backends.supabase.access import Access, Accessing, claims
+from audiostore.access import Access, Accessing, claims
 from audiostore.errors import AudioStoreError, ConfigurationError, FileTooLarge, NotFound, PermissionDenied, Unavailable
 from audiostore.keys import Key
 from audiostore.models import ObjectStat

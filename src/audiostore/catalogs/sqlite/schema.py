@@ -19,8 +19,8 @@ _OURS = 0x41756453
 
 @cache
 def shipped() -> Migrations:
-    """Give the scripts that came with the package, ``sql/0001_….sql`` first."""
-    folder = resources.files("audiostore.catalogs.sqlite") / "sql"
+    """Give the scripts that came with the package, ``0001_….sql`` first."""
+    folder = resources.files("audiostore.catalogs") / "sql" / "sqlite"
     scripts = sorted((each for each in folder.iterdir() if each.name.endswith(".sql")), key=lambda each: each.name)
     return tuple(script.read_text("utf-8") for script in scripts)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from audiostore.testing.supabase import refusals
-from audiostore.testing.supabase.model import Actor, Project
+from audiostore.testing.supabase.actors import Actor
+from audiostore.testing.supabase.model import Project
 from audiostore.testing.supabase.wire import Request
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from audiostore.testing.supabase import refusals, schema
+from audiostore.testing.supabase.actors import Actor
 from audiostore.testing.supabase.authority import actor_of
-from audiostore.testing.supabase.model import GLOBAL_LIMIT, Actor, Bucket, Project, check_bucket_name, stamp
+from audiostore.testing.supabase.model import GLOBAL_LIMIT, Bucket, Project, check_bucket_name, stamp
 from audiostore.testing.supabase.wire import Request, Response, answer
 
 

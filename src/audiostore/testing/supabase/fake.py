@@ -1,4 +1,4 @@
-"""``FakeSupabase``: one project in memory, and the doors to it."""
+"""``FakeSupabase``: one project, and the doors to it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Self, get_args
 
 from audiostore.testing.supabase import doors, tokens
+from audiostore.testing.supabase.actors import OPERATIONS, Operation
+from audiostore.testing.supabase.database.postgres import PostgresDatabase
 from audiostore.testing.supabase.faults import Fault, Faults
-from audiostore.testing.supabase.model import OPERATIONS, Bucket, Operation, Policy, Project, new_secret
+from audiostore.testing.supabase.model import Bucket, Policy, Project, new_secret
 from audiostore.testing.supabase.router import route
 from audiostore.testing.supabase.server import Server
+from audiostore.testing.supabase.staging import Staging
 from audiostore.testing.supabase.wire import Request, Response
 
 Others = Literal["pass", "refuse"]
@@ -28,8 +31,8 @@ class Seen:
     headers: Mapping[str, str]
 
 
-class FakeSupabase:
-    """Supabase Storage in memory, as the real server was recorded to answer; a new one is empty.
+class FakeSupabase(Staging):
+    """A Supabase project in memory, as the real servers were recorded to answer; a new one is empty.
 
     Between ``start()`` and ``stop()``, or in a ``with`` block, httpx (and so supabase-py, sync and async) and requests
     find it at ``url``. ``serve()`` opens it to every other program.
@@ -47,12 +50,21 @@ class FakeSupabase:
         jwt_secret: str | None = None,
         seed: int | None = None,
         others: Others = "pass",
+        database: str | None = None,
     ) -> None:
-        """*seed* makes the ids repeat from run to run; *others* is what happens to requests for other hosts."""
+        """*seed* makes the ids repeat from run to run; *others* is what happens to requests for other hosts.
+
+        With *database*, the address of a real Postgres, ``/rest/v1`` leads there, with the role and the claims of
+        each caller; its login may take on the three roles of a Supabase project, as ``authenticator`` does.
+
+        Raises:
+            ConfigurationError: *database* needs the extra ``postgres``.
+        """
         if others not in get_args(Others):
             raise ValueError(f'others is "pass" or "refuse", not {others!r}')
         self.jwt_secret = jwt_secret or new_secret()
-        self._project = Project(secret=self.jwt_secret, seed=seed)
+        postgres = None if database is None else PostgresDatabase(database)
+        self._project = Project(secret=self.jwt_secret, seed=seed, postgres=postgres)
         self._faults = Faults()
         self._door = doors.Door(
             url or f"https://{new_secret()[:20].lower()}.supabase.co", self.handle, others == "refuse"
@@ -99,7 +111,7 @@ class FakeSupabase:
     # --- state --------------------------------------------------------------------------------------------------------
 
     def reset(self) -> None:
-        """Forget buckets, objects, uploads, policies, faults, the log and a set clock."""
+        """Forget buckets, objects, uploads, policies, tables, functions, users, faults, the log and a set clock."""
         with self._project.lock:
             self._project.clear()
             self._project.frozen = None
@@ -177,7 +189,10 @@ class FakeSupabase:
         role: str = "authenticated",
         claims: Mapping[str, Any] | None = None,
     ) -> str:
-        """Give an access token of this user, as signing in would."""
+        """Give an access token of this user, as signing in would; who is not registered is, without an address."""
+        with self._project.lock:
+            if user_id not in self._project.users.by_id:
+                self._project.users.add(self.now, email="", password=None, id=user_id)
         now = int(self.now.timestamp())
         content = {"sub": user_id, "role": role, "aud": role, "iat": now, "exp": now + int(expires_in.total_seconds())}
         return tokens.mint({**content, **(claims or {})}, secret=self.jwt_secret)

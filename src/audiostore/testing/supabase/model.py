@@ -7,30 +7,33 @@ import re
 import secrets
 import threading
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from audiostore.testing.supabase import refusals, tokens
+from audiostore.testing.supabase.actors import OPERATIONS, Actor, Operation
 from audiostore.testing.supabase.blobs import Blob
+from audiostore.testing.supabase.database.memory import MemoryDatabase
+from audiostore.testing.supabase.database.tables import View
+from audiostore.testing.supabase.database.types import sql_type
+from audiostore.testing.supabase.database.verbs import Database
+from audiostore.testing.supabase.users import Users
 
-Operation = Literal["select", "insert", "update", "delete"]
-OPERATIONS: Final[tuple[Operation, ...]] = ("select", "insert", "update", "delete")
 GLOBAL_LIMIT: Final = 629_145_600
 PLACEHOLDER: Final = ".emptyFolderPlaceholder"
 _KEY: Final = re.compile(r"[A-Za-z0-9_/!.*'() &$=@;:+,?-]+")
 _BUCKET: Final = re.compile(r"[A-Za-z0-9_!.*'() &$=@;:+,?-]{1,100}")
 _SEGMENT: Final = 255
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Actor:
-    """Who asks: the claims of a token."""
-
-    role: str
-    sub: str = ""
-    claims: Mapping[str, Any] = field(default_factory=dict[str, Any])
+_BUCKET_COLUMNS: Final = (
+    "id:text name:text owner:text created_at:timestamptz updated_at:timestamptz public:boolean "
+    "file_size_limit:bigint allowed_mime_types:text[]"
+)
+_OBJECT_COLUMNS: Final = (
+    "id:uuid bucket_id:text name:text owner:text owner_id:text created_at:timestamptz updated_at:timestamptz "
+    "metadata:jsonb version:text user_metadata:jsonb"
+)
 
 
 Policy = Callable[[Actor, str, str], bool]
@@ -94,8 +97,9 @@ class TusUpload:
 class Project:
     """All that a fake knows; every route works on it under ``lock``, and none reads a body under it."""
 
-    def __init__(self, *, secret: str, seed: int | None = None) -> None:
+    def __init__(self, *, secret: str, seed: int | None = None, postgres: Database | None = None) -> None:
         self.secret = secret
+        self.postgres = postgres
         self.lock = threading.RLock()
         self.frozen: datetime | None = None
         self.takeover = timedelta(0)
@@ -108,7 +112,16 @@ class Project:
         self.objects: dict[tuple[str, str], StoredObject] = {}
         self.uploads: dict[str, TusUpload] = {}
         self.policies: dict[Operation, Policy] = dict.fromkeys(OPERATIONS, own_folder)
+        self.max_rows: int | None = 1000
+        self.users = Users(self.new_id)
+        self.tables = MemoryDatabase(self)
+        self.tables.show(_buckets_view(self), _objects_view(self))
         self._ids = random.SystemRandom() if self._seed is None else random.Random(self._seed)  # noqa: S311
+
+    @property
+    def database(self) -> Database:
+        """What stands behind ``/rest/v1``."""
+        return self.tables if self.postgres is None else self.postgres
 
     @property
     def now(self) -> datetime:
@@ -268,6 +281,28 @@ def row(stored: StoredObject) -> dict[str, Any]:
         "metadata": file_facts(stored),
         "user_metadata": stored.user_metadata,
     }
+
+
+def _buckets_view(project: Project) -> View:
+    def rows(actor: Actor) -> list[dict[str, Any]]:
+        kept = project.buckets.values() if actor.role == "service_role" else ()
+        return [asdict(each) | {"updated_at": each.created_at} for each in kept]
+
+    return _view("buckets", rows, _BUCKET_COLUMNS)
+
+
+def _objects_view(project: Project) -> View:
+    def rows(actor: Actor) -> list[dict[str, Any]]:
+        seen = [each for at, each in project.objects.items() if project.may(actor, "select", *at)]
+        moments = ("created_at", "updated_at")
+        return [row(each) | {name: getattr(each, name) for name in moments} for each in seen]
+
+    return _view("objects", rows, _OBJECT_COLUMNS)
+
+
+def _view(name: str, rows: Callable[[Actor], list[dict[str, Any]]], columns: str) -> View:
+    pairs = (each.split(":") for each in columns.split())
+    return View("storage", name, {column: sql_type(kind) for column, kind in pairs}, rows)
 
 
 def new_secret() -> str:

@@ -10,8 +10,9 @@ from typing import Final
 from urllib.parse import quote
 
 from audiostore.testing.supabase import refusals
+from audiostore.testing.supabase.actors import Actor
 from audiostore.testing.supabase.authority import actor_of, anyone_of
-from audiostore.testing.supabase.model import Actor, Project, StoredObject, stamp
+from audiostore.testing.supabase.model import Project, StoredObject, stamp
 from audiostore.testing.supabase.signing import download_claims
 from audiostore.testing.supabase.wire import Request, Response, answer
 

@@ -10,7 +10,7 @@ from email.utils import format_datetime
 from typing import Final
 from urllib.parse import unquote
 
-from audiostore.testing.supabase import buckets, listing, objects, reading, refusals, signing, tus
+from audiostore.testing.supabase import auth, buckets, listing, objects, reading, refusals, rest, signing, tus
 from audiostore.testing.supabase.model import Project
 from audiostore.testing.supabase.wire import Request, Response, answer
 
@@ -19,6 +19,7 @@ Handler = Callable[[Project, Request, Mapping[str, str]], Response]
 _BUCKET: Final = r"(?P<bucket>[^/]+)"
 _OBJECT: Final = rf"{_BUCKET}/(?P<key>.*)"
 _TUS: Final = "/upload/resumable"
+_ANY: Final = "*"
 _TUS_ID: Final = rf"{_TUS}/(?:(?P<signed>sign)/)?(?P<id>[^/]+)"
 _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", "/bucket", buckets.create),
@@ -51,6 +52,20 @@ _ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("PUT", f"/object/{_OBJECT}", objects.upload),
     ("DELETE", f"/object/{_BUCKET}", objects.remove),
     ("DELETE", f"/object/{_OBJECT}", objects.remove_one),
+    ("POST", "/auth/v1/signup", auth.sign_up),
+    ("POST", "/auth/v1/token", auth.token),
+    ("GET", "/auth/v1/user", auth.show_own),
+    ("PUT", "/auth/v1/user", auth.change_own),
+    ("POST", "/auth/v1/logout", auth.sign_out),
+    ("GET", "/auth/v1/admin/users", auth.list_users),
+    ("POST", "/auth/v1/admin/users", auth.create_user),
+    ("GET", "/auth/v1/admin/users/(?P<id>[^/]+)", auth.show_user),
+    ("PUT", "/auth/v1/admin/users/(?P<id>[^/]+)", auth.change_user),
+    ("DELETE", "/auth/v1/admin/users/(?P<id>[^/]+)", auth.remove_user),
+    (_ANY, "/auth/v1/.*", auth.nothing_here),
+    (_ANY, r"/rest/v1/rpc/(?P<function>[^/]+)", rest.answer_rpc),
+    (_ANY, r"/rest/v1/(?P<table>[^/]+)", rest.answer_table),
+    (_ANY, r"/rest/v1/?.*", rest.answer_other),
 )
 _COMPILED: Final = tuple((method, re.compile(path), handler) for method, path, handler in _ROUTES)
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -71,8 +86,9 @@ def route(project: Project, request: Request) -> Response:
 
 def _routed(project: Project, request: Request) -> Response:
     method = "GET" if request.method == "HEAD" and not request.path.startswith(_TUS) else request.method
+    other = "" if method == "OPTIONS" else _ANY
     for accepted, path, handler in _COMPILED:
-        match = path.fullmatch(request.path) if accepted == method else None
+        match = path.fullmatch(request.path) if accepted in {method, other} else None
         if match:
             named = {name: part for name, part in match.groupdict().items() if part is not None}
             if any(_BAD_ESCAPE.search(part) for part in named.values()):

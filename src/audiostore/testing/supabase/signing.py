@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from audiostore.testing.supabase import refusals, schema, tokens
+from audiostore.testing.supabase.actors import Actor
 from audiostore.testing.supabase.authority import actor_of
-from audiostore.testing.supabase.model import Actor, Project
+from audiostore.testing.supabase.model import Project
 from audiostore.testing.supabase.wire import Request, Response, answer
 
 _UPLOAD_SECONDS: Final = 7200

@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import Any, Final, cast
 
 from audiostore.testing.supabase import refusals
+from audiostore.testing.supabase.actors import Actor
 from audiostore.testing.supabase.authority import tus_actor_of
 from audiostore.testing.supabase.model import (
-    Actor,
     Project,
     TusUpload,
     check_bucket_name,

@@ -1,4 +1,4 @@
-"""Who we are to a Supabase project: where its storage is, and the headers that say so, asked for at each call."""
+"""Who we are to a Supabase project: where its APIs are, and the headers that say so, asked for at each call."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from audiostore.refusals import fields_of
 
 _PLAIN = re.compile(r"[!-~]+")
 STORAGE = "/storage/v1"
+REST = "/rest/v1"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The address of the storage API, without a slash at its end, and the token and key that open it."""
+    """The address of one of the APIs, without a slash at its end, and the token and key that open it."""
 
     url: str
     key: str = field(repr=False)
@@ -44,28 +45,29 @@ class Access:
 Accessing = Callable[[], Access]
 
 
-def with_key(url: str, key: str, token: str | None) -> Accessing:
+def with_key(url: str, key: str, token: str | None = None, *, api: str = STORAGE) -> Accessing:
     """Have the same key at each call, and a user's *token* instead of it where RLS must see the user."""
-    access = Access(_storage(url), _checked("key", key), _checked("token", token or key))
+    access = Access(_address(url, api), _checked("key", key), _checked("token", token or key))
     return lambda: access
 
 
-def with_client(client: Any, token: str | None = None) -> Accessing:
+def with_client(client: Any, token: str | None = None, *, api: str = STORAGE) -> Accessing:
     """Ask a ``supabase.Client`` (or ``AsyncClient``) at each call: signing in and refreshing change its headers.
 
     A *token* acts instead of whoever is signed in there.
     """
     try:
-        _of(client, token)
+        _of(client, token, api)
     except (AttributeError, KeyError, TypeError):
         raise ConfigurationError(f"client= takes a supabase.Client, not {type(client).__name__}") from None
-    return lambda: _of(client, token)
+    return lambda: _of(client, token, api)
 
 
-def _of(client: Any, token: str | None) -> Access:
+def _of(client: Any, token: str | None, api: str) -> Access:
     headers = {str(name).lower(): str(value) for name, value in client.options.headers.items()}
     bearer = token or headers["authorization"].removeprefix("Bearer ")
-    return Access(_storage(str(client.storage_url)), _checked("key", headers["apikey"]), _checked("token", bearer))
+    url = str(client.storage_url if api == STORAGE else client.rest_url)
+    return Access(_address(url, api), _checked("key", headers["apikey"]), _checked("token", bearer))
 
 
 def claims(token: str) -> Mapping[str, Any]:
@@ -80,11 +82,11 @@ def claims(token: str) -> Mapping[str, Any]:
     return fields_of(told) or {}
 
 
-def _storage(url: str) -> str:
+def _address(url: str, api: str) -> str:
     url = url.rstrip("/")
     if not re.match(r"https?://[^/]", url):
         raise ConfigurationError("the Supabase url is no http(s) URL")
-    return url if url.endswith(STORAGE) else url + STORAGE
+    return url if url.endswith(api) else url + api
 
 
 def _checked(name: str, value: str) -> str:

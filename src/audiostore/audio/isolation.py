@@ -1,0 +1,163 @@
+"""Decoding in another process, which is killed when it takes too long or too much.
+
+A process is started for each file, with nothing of ours but the path: no environment, so no keys, and no memory of
+other requests. It costs a tenth of a second. What it costs to be wrong about a decoder is more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from audiostore.errors import AudioStoreError, ConfigurationError, Unavailable, UnsupportedAudio, from_os_error
+
+MEMORY = 192 * 1024 * 1024
+"""Bytes that a decoder may take above what the process has when it starts (some 60 MB)."""
+TIMEOUT = timedelta(seconds=60)
+_LONGEST_ANSWER = 4 * 1024 * 1024
+_TICK = 0.2
+_GRACE = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What one file may take: ``timeout`` of wall time and of CPU time, ``memory`` and ``output`` in bytes."""
+
+    timeout: timedelta = TIMEOUT
+    memory: int = MEMORY
+    output: int = 0
+
+    def __post_init__(self) -> None:
+        if self.timeout <= timedelta(0) or self.memory <= 0 or self.output < 0:
+            raise ConfigurationError("timeout and memory must be more than nothing")
+
+
+def require_engine() -> None:
+    """Tell a missing extra when a processor is made, and not when the first file comes."""
+    if find_spec("av") is None:
+        raise ConfigurationError('audio needs PyAV: pip install "audiostore[audio]"')
+
+
+def run(
+    task: str,
+    path: Path,
+    request: Mapping[str, Any],
+    *,
+    bounds: Bounds,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, Any]:
+    """Do *task* with the file at *path* in a process of its own, and give its answer.
+
+    *progress* is called with the share that is done, and at least five times a second with the last one; whatever it
+    raises kills the process and goes through.
+
+    Raises:
+        UnsupportedAudio: refused; or ``timeout``, ``memory``, ``crashed``.
+        StorageFull, Unavailable: the machine, and not the file, is to blame.
+
+    """
+    seconds = bounds.timeout.total_seconds()
+    whole = {**request, "task": task, "path": os.fspath(path.absolute())}
+    whole |= {"memory": bounds.memory, "output": bounds.output, "seconds": seconds}
+    process = _start()
+    try:
+        answer = _converse(process, whole, time.monotonic() + seconds, progress)
+        if answer is None:
+            process.wait(_GRACE)  # how it ended tells why
+    except subprocess.TimeoutExpired:
+        answer = None
+    finally:
+        process.kill()
+        process.communicate()
+    if answer is None:
+        raise _ended(process.returncode)
+    return _told(answer)
+
+
+def _start() -> subprocess.Popen[bytes]:
+    # Our own search path, since the process gets no environment; -P: the current folder is not searched.
+    searched = os.pathsep.join(each for each in sys.path if each)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-W", "ignore", "-m", "audiostore.audio.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"PYTHONPATH": searched, "PYTHONIOENCODING": "utf-8", "MALLOC_ARENA_MAX": "1"},
+            cwd="/",
+        )
+    except OSError as error:
+        raise from_os_error(error, "a process to decode in") from error
+
+
+def _converse(
+    process: subprocess.Popen[bytes],
+    request: Mapping[str, Any],
+    deadline: float,
+    progress: Callable[[float], None] | None,
+) -> dict[str, Any] | None:
+    """Send the request, and give the last answer; ``None`` if the process ended without one."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(json.dumps(request).encode() + b"\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        return None
+    share, pending, total = 0.0, b"", 0
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise UnsupportedAudio("timeout", "it takes too long to read")
+            ready = selector.select(min(_TICK, left))
+            if progress is not None:
+                progress(share)
+            if not ready:
+                continue
+            block = os.read(process.stdout.fileno(), 65536)
+            total += len(block)
+            if not block or total > _LONGEST_ANSWER:
+                return None
+            *lines, pending = (pending + block).split(b"\n")
+            for answer in map(_parsed, lines):
+                if "share" not in answer:
+                    return answer
+                share = float(answer["share"])
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def _told(answer: Mapping[str, Any]) -> dict[str, Any]:
+    if "done" in answer:
+        done: dict[str, Any] = answer["done"]
+        return done
+    if "refused" in answer:
+        code, detail = answer["refused"]
+        raise UnsupportedAudio(code, detail)
+    if answer.get("errno"):
+        raise from_os_error(OSError(answer["errno"], os.strerror(answer["errno"])), "the audio's work folder")
+    raise Unavailable(f"the audio could not be worked on: {answer.get('failed', '')}", retryable=True)
+
+
+def _ended(code: int) -> AudioStoreError:
+    if code == -signal.SIGXCPU:
+        return UnsupportedAudio("timeout", "it takes too long to read")
+    if code < 0:
+        return UnsupportedAudio("crashed", f"the decoder was ended by signal {-code}")
+    return Unavailable("the process that decodes ended without an answer", retryable=True)

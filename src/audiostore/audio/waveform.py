@@ -1,0 +1,111 @@
+"""Waveform peaks for players, in the JSON form of BBC's audiowaveform (version 2), which players read."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import Any
+
+from audiostore.audio.encoding import Share
+from audiostore.audio.engine import opened
+from audiostore.audio.probing import header_duration
+from audiostore.audio.reshaping import LAYOUTS, Reshaper, audioop, packed, reshaped
+from audiostore.audio.transcoding import told
+from audiostore.errors import UnsupportedAudio
+
+_FINER = 8
+"""Bins per point while reading: points are cut where they belong to an eighth of their width."""
+_MOST_FINER = 64
+_MAX_POINTS = 1_000_000
+_BITS = (8, 16)
+_GUESSED_SECONDS = 600.0
+
+
+def peaks(source: Any, *, points: int = 1000, bits: int = 8, progress: Share | None = None) -> dict[str, Any]:
+    """Give the waveform of a recording as *points* pairs of its lowest and highest value, channels mixed.
+
+    *source* is a path, or a binary file that can seek (``store.open(file)``). The answer is what ``audiowaveform``
+    writes as JSON: ``version channels sample_rate samples_per_pixel bits length data``; a recording of fewer samples
+    has as many points. It streams, in memory that depends on *points* alone; a second for 20 minutes or so.
+
+    >>> from audiostore.audio import peaks
+    >>> wave = peaks("take.wav", points=400)
+    >>> wave["length"], len(wave["data"]), wave["bits"]
+    (400, 800, 8)
+
+    Raises:
+        UnsupportedAudio: nothing that can be decoded.
+        ValueError: *points* or *bits* that can't be.
+
+    """
+    if not 1 <= points <= _MAX_POINTS or bits not in _BITS:
+        raise ValueError(f"points are 1 to {_MAX_POINTS}, bits 8 or 16")
+    with opened(source) as reader:
+        rate = reader.stream.sample_rate
+        expected = (header_duration(reader) or _GUESSED_SECONDS) * rate
+        bins = _Bins(size=max(1, int(expected) // (points * _FINER)), most=points * _MOST_FINER)
+        mono = Reshaper(sample_format="s16", layout=LAYOUTS[1], sample_rate=rate)
+        for frame in reshaped(told(reader, None, progress), mono):
+            bins.add(packed(frame))
+        bins.end()
+    if not bins.samples:
+        raise UnsupportedAudio("no_audio", "there is nothing to hear in it")
+    data = list(bins.folded(points))
+    length = len(data) // 2
+    return {
+        "version": 2,
+        "channels": 1,
+        "sample_rate": rate,
+        "samples_per_pixel": max(1, round(bins.samples / length)),
+        "bits": bits,
+        "length": length,
+        "data": data if bits == _BITS[1] else [value >> 8 for value in data],
+    }
+
+
+class _Bins:
+    """Lowest and highest value of every so many samples; when there are too many bins, two become one."""
+
+    def __init__(self, *, size: int, most: int) -> None:
+        self.size = size
+        self.most = most
+        self.samples = 0
+        self.low = array("h")
+        self.high = array("h")
+        self._pending = b""
+
+    def add(self, block: bytes) -> None:
+        block = self._pending + block
+        width = 2 * self.size
+        whole = len(block) - len(block) % width
+        for start in range(0, whole, width):
+            self._bin(block[start : start + width])
+        self._pending = block[whole:]
+        while len(self.low) > self.most:
+            self._halve()
+
+    def end(self) -> None:
+        if self._pending:
+            self._bin(self._pending)
+            self._pending = b""
+
+    def _bin(self, block: bytes) -> None:
+        low, high = audioop.minmax(block, 2)
+        self.low.append(low)
+        self.high.append(high)
+        self.samples += len(block) // 2
+
+    def _halve(self) -> None:
+        count = len(self.low)
+        self.low = array("h", (min(self.low[at : at + 2]) for at in range(0, count, 2)))
+        self.high = array("h", (max(self.high[at : at + 2]) for at in range(0, count, 2)))
+        self.size *= 2
+
+    def folded(self, points: int) -> Iterator[int]:
+        """Give *points* pairs, or as many as there are samples if they are fewer."""
+        count = len(self.low)
+        points = min(points, count)
+        for point in range(points):
+            start, end = point * count // points, (point + 1) * count // points
+            yield min(self.low[start:end])
+            yield max(self.high[start:end])
