@@ -92,11 +92,18 @@ class Sink(BaseHTTPRequestHandler):
             sent += os.sendfile(self.connection.fileno(), self.source, sent, size - sent)
 
 
+class Wire(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        # A client that hangs up is no news; everything else is.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 def run(source: str, latency: str) -> None:
     socketserver.TCPServer.allow_reuse_address = True
     socketserver.TCPServer.request_queue_size = 128
     Sink.source, Sink.latency = os.open(source, os.O_RDONLY), float(latency)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
+    server = Wire(("127.0.0.1", 0), Sink)
     print(server.server_address[1], flush=True)
     server.serve_forever()
 
