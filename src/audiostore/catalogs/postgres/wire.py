@@ -196,15 +196,8 @@ def _write_file(file: AudioFile) -> dict[str, Any]:
 
 
 def _write_foreign_file(file: AudioFile) -> dict[str, Any]:
-    for name in ("id", "owner", "filename", "backend"):
-        parse_text(name, getattr(file, name))
-    rules.parse_place(file.place)
-    rules.parse_written(
-        Written(size=file.size, sha256=file.sha256, content_type=file.content_type, duration=file.duration)
-    )
-    if file.created_at.tzinfo is None:
-        raise ValueError("created_at has no time zone")
-    return _write_file(file) | {"key": KEY.write(file.key), "metadata": _write_metadata(file.metadata)}
+    file = rules.parse_file(file)
+    return _write_file(file) | {"metadata": _write_metadata(file.metadata)}
 
 
 def _read_file(told: Mapping[str, Any]) -> AudioFile:
