@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from audiostore.errors import (
         AlreadyExists,
         AudioStoreError,
+        Cancelled,
         ChecksumMismatch,
         ConfigurationError,
         FileTooLarge,
@@ -60,6 +61,7 @@ __all__ = [
     "AudioStore",
     "AudioStoreError",
     "AuditReport",
+    "Cancelled",
     "CatalogQuota",
     "ChapterSectionPath",
     "ChecksumMismatch",
@@ -106,6 +108,7 @@ __all__ = [
 _HOMES = {
     "AlreadyExists": "audiostore.errors",
     "AudioStoreError": "audiostore.errors",
+    "Cancelled": "audiostore.errors",
     "ChecksumMismatch": "audiostore.errors",
     "ConfigurationError": "audiostore.errors",
     "FileTooLarge": "audiostore.errors",
