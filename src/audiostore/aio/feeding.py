@@ -7,7 +7,7 @@ import queue
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from typing import Any, cast
 
-from audiostore.cancelling import Cancelled, check_cancelled
+from audiostore.cancelling import CallerGone, check_cancelled
 from audiostore.sources import base_name
 from audiostore.streams import CHUNK
 
@@ -55,7 +55,7 @@ class Feed(Iterator[bytes]):
 
     def stop(self) -> None:
         """Let a thread that waits go; there will be no more bytes."""
-        self._given.put(Cancelled())
+        self._given.put(CallerGone())
 
     async def _gather(self) -> bytes:
         pieces, size = list[bytes](), 0

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from audiostore.aio.feeding import Feed
-from audiostore.cancelling import Cancellation, Cancelled
+from audiostore.cancelling import CallerGone, Cancellation
 from audiostore.errors import AudioStoreError
 
 _T = TypeVar("_T")
@@ -114,7 +114,7 @@ class Threads:
             undoing = self._pool("call").submit(copy_context().run, cancellation.undo)
             await _settled(undoing)
             error = undoing.exception()
-        if isinstance(error, Cancelled) or error is None:
+        if isinstance(error, CallerGone) or error is None:
             return
         gone.add_note(f"and the call that was cancelled failed: {error!r}")
         if not isinstance(error, AudioStoreError):
