@@ -242,7 +242,6 @@ class Cancelled(AudioStoreError):
     """Ended because ``cancelled()`` said so. Nothing of ``what`` is left; the same call may be made again."""
 
     what: str
-    retryable = True
 
     def __init__(self, what: str) -> None:
         super().__init__(f"cancelled: {what}", what=what)
