@@ -93,8 +93,11 @@ class Book:
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Self:
         """Turn ``as_dict`` back."""
-        chapters = tuple(
-            BookChapter(**{**each, "sections": tuple(BookSection(**section) for section in each["sections"])})
+        given: dict[str, Any] = dict(facts)
+        given["chapters"] = tuple(
+            BookChapter(
+                id=each["id"], name=each["name"], sections=tuple(BookSection(**section) for section in each["sections"])
+            )
             for each in facts["chapters"]
         )
-        return cls(**{**facts, "chapters": chapters})
+        return cls(**given)

@@ -62,14 +62,9 @@ class Journal:
         path, facts = self.place(digest, suffix), read_json(self._note(digest))
         if facts is None or not path.is_file() or path.stat().st_size != facts["size"]:
             return None
-        return MadeChapter(
-            **{
-                **facts,
-                "path": path,
-                "sections": tuple(Sounding(**each) for each in facts["sections"]),
-                "missing": tuple(MissingSection(**each) for each in facts["missing"]),
-            }
-        )
+        facts["sections"] = tuple(Sounding(**each) for each in facts["sections"])
+        facts["missing"] = tuple(MissingSection(**each) for each in facts["missing"])
+        return MadeChapter(path=path, **facts)
 
     def keep(self, digest: str, chapter: MadeChapter) -> None:
         """Note that a chapter is finished: first its bytes are safe, then the note of them."""
