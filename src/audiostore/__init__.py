@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from audiostore._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from audiostore.aio import AsyncAudioStore, AsyncByteStream, AsyncReply
     from audiostore.errors import (
         AlreadyExists,
         AudioStoreError,
@@ -59,6 +60,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlreadyExists",
+    "AsyncAudioStore",
+    "AsyncByteStream",
+    "AsyncReply",
     "AudioFile",
     "AudioStore",
     "AudioStoreError",
@@ -110,6 +114,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncAudioStore": "audiostore.aio",
+    "AsyncByteStream": "audiostore.aio",
+    "AsyncReply": "audiostore.aio",
     "AlreadyExists": "audiostore.errors",
     "AudioStoreError": "audiostore.errors",
     "Cancelled": "audiostore.errors",
