@@ -20,6 +20,9 @@ from audiostore.errors import AudioStoreError, from_os_error
 from audiostore.export.results import MissingSection
 from audiostore.ids import new_id
 
+FETCHED, CHAPTERS = "fetched", "chapters"
+"""Folders in a work folder: of sections on their way, and of the chapters that are finished."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sounding:
@@ -74,6 +77,19 @@ class Journal:
 
     def _note(self, digest: str) -> Path:
         return self.folder / f"{digest}.json"
+
+
+def tidy(work: Path) -> bool:
+    """Remove what a killed process left half-made in its work folder; whether there was anything."""
+    half = [work / FETCHED, *work.glob(".*"), *(work / CHAPTERS).glob(".*")]
+    found = [each for each in half if os.path.lexists(each)]
+    with on_disk(work):
+        for each in found:
+            if each.is_dir():
+                shutil.rmtree(each)
+            else:
+                each.unlink()
+    return bool(found)
 
 
 def digest_of(facts: Any) -> str:
