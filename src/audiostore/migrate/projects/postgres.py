@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from audiostore.catalogs.postgres.connections import Connections
-from audiostore.migrate.projects.refusals import explain
+from audiostore.migrate.projects.refusals import Strange, explain
 from audiostore.migrate.projects.rows import Columns, Page, as_row, stamp
 from audiostore.migrate.protocols import ProjectRow
 from audiostore.transport import Timeouts
@@ -38,16 +38,16 @@ class PostgresRows:
         query = f"{self._select}{where} order by {self._id} limit {limit:d}"
         try:
             rows = [as_row(*each) for each in self._ask(query, values)]
-        except ValueError:
+        except Strange:
             if owner is None:
                 raise
-            rows = []  # no value of the column's type, so nobody's
+            rows = []  # nobody's
         return Page(rows, rows[-1].id if rows else None)
 
     def one(self, id: str) -> ProjectRow | None:
         try:
             rows = self._ask(f"{self._select} and {self._id} = %s", [id])
-        except ValueError:
+        except Strange:
             return None
         return as_row(*rows[0]) if rows else None
 

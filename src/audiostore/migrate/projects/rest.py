@@ -8,7 +8,7 @@ from typing import Any, Final
 from audiostore.access import Accessing
 from audiostore.catalogs.postgres.codec import SWAP_DOCUMENT
 from audiostore.catalogs.postgres.rest import RestCalls
-from audiostore.migrate.projects.refusals import explain
+from audiostore.migrate.projects.refusals import Strange, explain
 from audiostore.migrate.projects.rows import Columns, Page, as_row, stamp
 from audiostore.migrate.protocols import ProjectRow
 from audiostore.transport import Timeouts
@@ -35,16 +35,16 @@ class RestRows:
             query[self._owner] = f"eq.{owner}"
         try:
             rows = self._read(query)
-        except ValueError:
+        except Strange:
             if owner is None:
                 raise
-            rows = []  # no value of the column's type, so nobody's
+            rows = []  # nobody's
         return Page(rows, rows[-1].id if rows else None)
 
     def one(self, id: str) -> ProjectRow | None:
         try:
             rows = self._read({"select": self._shown, self._id: f"eq.{id}"})
-        except ValueError:
+        except Strange:
             return None
         return rows[0] if rows else None
 

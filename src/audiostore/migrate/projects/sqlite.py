@@ -24,14 +24,16 @@ class SqliteRows:
     def __init__(self, path: Path, columns: Columns) -> None:
         self._path = path
         self._columns = columns
-        table, key, owner, data = (_quoted(each) for each in (columns.table, columns.id, columns.owner, columns.data))
+        # Qualified: alone in its quotes, a column that is not there would be taken for a text.
+        table = _quoted(columns.table)
+        key, owner, data = (f"{table}.{_quoted(each)}" for each in (columns.id, columns.owner, columns.data))
         # As bytes: what is no text must be reported, and the driver would refuse the whole page.
         self._select = f"select {key}, {owner}, cast({data} as blob) from {table} where {key} is not null"  # noqa: S608
         self._id, self._owner = key, owner
-        stamped = "" if columns.updated is None else f", {_quoted(columns.updated)} = :now"
         new = f"case typeof({data}) when 'blob' then cast(:new as blob) else :new end"
+        stamped = "" if columns.updated is None else f", {_quoted(columns.updated)} = :now"
         self._update = (
-            f"update {table} set {data} = {new}{stamped}"  # noqa: S608 - names are quoted
+            f"update {table} set {_quoted(columns.data)} = {new}{stamped}"  # noqa: S608 - names are quoted
             f" where {key} = :id and cast({data} as blob) = cast(:old as blob)"
         )
         self._turn = threading.Lock()

@@ -82,8 +82,9 @@ def _swapping(project: Project) -> Callable[..., Any]:
     def swap(request: Mapping[str, Any]) -> Mapping[str, Any]:
         table = project.tables.relation((request["schema"], request["table"]))
         identity, data, stamp = (request[name] for name in ("id_column", "data_column", "updated_column"))
-        if not isinstance(table, Table) or not {identity, data, stamp or data} <= set(table.types):
-            raise SqlError("there is no such column", code="42703")
+        missing = {identity, data, stamp or data} - set(table.types)
+        if missing or not isinstance(table, Table):
+            raise SqlError(f"there is no column {', '.join(missing)} in {table.name}", code="42703")
         wanted = table.types[identity].read(request["id"])
         for at, row in enumerate(table.rows):
             text = None if row[data] is None else table.types[data].text(row[data])
