@@ -171,12 +171,13 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """How many items of one outcome there are, and their bytes."""
+    """How many items of one outcome there are, their bytes, and how many of them somebody holds."""
 
     state: Copying
     outcome: Outcome
     items: int
     bytes: int
+    leased: int = 0
 
 
 class Journal(Protocol):
@@ -188,8 +189,8 @@ class Journal(Protocol):
     def plan(self, job: str, items: Sequence[Item]) -> None:
         """Add *items*, known by (job, address, owner).
 
-        One that is there gets the references that it did not have; it is open again if it was ``left``, or if it was
-        ``done`` and has new references.
+        One that is there gets the references that it did not have. It begins anew if it was ``left`` or ``undone``, or
+        if it was ``done`` and projects name it (again). An item without owner goes when one with an owner comes.
         """
         ...
 
@@ -197,7 +198,7 @@ class Journal(Protocol):
         """Lease up to *limit* items in *state* to *worker*: those it holds already, else others that nobody holds.
 
         An open item gets a fresh id at the end of its ``attempts``. A lease of someone who has not been heard of is
-        over after *lease*.
+        over after *lease*. *worker* is ``run/number``: the workers of one run are one process.
         """
         ...
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from audiostore.errors import (
     AlreadyExists,
@@ -30,6 +29,7 @@ from audiostore.models import (
     Metadata,
     Place,
     PlaceId,
+    Removal,
     Reservation,
     Staged,
     Upload,
@@ -40,9 +40,17 @@ from audiostore.models import (
 from audiostore.protocols import Backend, Progress, Request, Written
 from audiostore.sources import Source
 from audiostore.staging import Refusal, StagingArea, staging_area
+from audiostore.store.heartbeat import Heartbeat, StorageOutage
 from audiostore.store.parts import StoreParts
 
 _log = logging.getLogger("audiostore")
+
+
+Check: TypeAlias = Callable[[Reservation, Progress], None]
+"""Looks at what was written before it is recorded, and raises if it is not what was sent."""
+
+Supersede: TypeAlias = Callable[[Sequence[Removal]], None]
+"""Takes over the removals of what a replacement made superfluous, which otherwise would be erased at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +68,11 @@ class Wanted:
     only_over: Key | None = None
     limits: Limits | None = None
     progress: Progress | None = None
+    # What only those ask for who bring files from elsewhere.
+    id: str | None = None
+    hold: timedelta | None = None
+    check: Check | None = None
+    supersede: Supersede | None = None
 
 
 class Writing(StoreParts):
@@ -197,7 +210,7 @@ class Writing(StoreParts):
             raise outage.error from outage.error.__cause__
 
     def _keep_in(self, backend: Backend, staged: Staged, wanted: Wanted, operation: Progressing) -> AudioFile:
-        upload_id = new_id()
+        upload_id = wanted.id or new_id()
         reservation = self.catalog.reserve(self._request(upload_id, backend, staged, wanted))
         operation.learn(
             file=reservation.file_id, key=reservation.key, backend=reservation.backend, bytes=reservation.size
@@ -205,13 +218,8 @@ class Writing(StoreParts):
         if reservation.state == "committed":
             return self._resolve(reservation.file_id, wanted.owner)
         try:
-            self._write(
-                reservation,
-                staged,
-                wanted.progress,
-                repeated=reservation.id != upload_id,
-                repeatable=wanted.idempotency_key is not None,
-            )
+            self._write(reservation, staged, wanted, repeated=reservation.id != upload_id)
+            self._check(reservation, wanted)
             written = Written(
                 size=staged.size, sha256=staged.sha256, content_type=staged.content_type, duration=staged.duration
             )
@@ -224,7 +232,7 @@ class Writing(StoreParts):
             resumable = wanted.idempotency_key is not None and self.fallback is None
             self._undo(reservation, error, ours=ours, resumable=resumable)
             raise
-        self._erase(superseded)
+        (wanted.supersede or self._erase)(superseded)
         if wanted.instead_of is not None or (wanted.replaces is not None and wanted.replaces.sha256 is None):
             self._shut(superseded)
         return file
@@ -250,7 +258,7 @@ class Writing(StoreParts):
             content_type=staged.content_type,
             limits=wanted.limits,
             ttl=self.ttl,
-            hold=self.hold,
+            hold=self.hold if wanted.hold is None else wanted.hold,
             sha256=staged.sha256,
             metadata={**wanted.metadata, **staged.metadata},
             replaces=wanted.replaces.id if wanted.replaces else None,
@@ -258,35 +266,42 @@ class Writing(StoreParts):
             instead_of=wanted.instead_of,
         )
 
-    def _write(
-        self,
-        reservation: Reservation,
-        staged: Staged,
-        progress: Progress | None,
-        *,
-        repeated: bool,
-        repeatable: bool,
-    ) -> None:
+    def _write(self, reservation: Reservation, staged: Staged, wanted: Wanted, *, repeated: bool) -> None:
         backend = self._backend(reservation.backend)
-        heartbeat = self._heartbeat(reservation, progress)
+        heartbeat = self._heartbeat(reservation, wanted.progress, wanted.hold)
         try:
             # An earlier try may have brought the bytes and been cut off before its commit.
             if not (repeated and _arrived(backend, reservation)):
                 backend.write(reservation.key, staged, resume=reservation.resume, progress=heartbeat)
         except AlreadyExists:
             # A call with the same idempotency key, thought dead, was faster: the bytes are the same.
-            if not (repeatable and _arrived(backend, reservation)):
+            if not (wanted.idempotency_key is not None and _arrived(backend, reservation)):
                 raise
         except Unavailable as error:
             if error is heartbeat.error:
                 raise
             raise StorageOutage(error) from error
 
-    def _heartbeat(self, reservation: Reservation, progress: Progress | None) -> Heartbeat:
-        def extend(resume: str | None) -> None:
-            self.catalog.extend(reservation.id, ttl=self.ttl, hold=self.hold, resume=resume)
+    def _check(self, reservation: Reservation, wanted: Wanted) -> None:
+        if wanted.check is None:
+            return
+        heartbeat = self._heartbeat(reservation, None, wanted.hold)
+        try:
+            wanted.check(reservation, heartbeat)
+        except Unavailable as error:
+            if error is heartbeat.error:
+                raise
+            raise StorageOutage(error) from error
 
-        return Heartbeat(extend, min(self.ttl, self.hold) / 3, reservation.resume, progress)
+    def _heartbeat(
+        self, reservation: Reservation, progress: Progress | None, hold: timedelta | None = None
+    ) -> Heartbeat:
+        held = self.hold if hold is None else hold
+
+        def extend(resume: str | None) -> None:
+            self.catalog.extend(reservation.id, ttl=self.ttl, hold=held, resume=resume)
+
+        return Heartbeat(extend, min(self.ttl, held or self.ttl) / 3, reservation.resume, progress)
 
     def _undo(
         self, reservation: Reservation, error: BaseException, *, ours: bool = True, resumable: bool = False
@@ -311,48 +326,11 @@ class Writing(StoreParts):
             error.add_note(f"and the reservation could not be released, it will expire: {second}")
 
 
-class Heartbeat:
-    """Keeps a reservation alive while its bytes flow, and with it whatever is needed to resume."""
-
-    def __init__(
-        self,
-        extend: Callable[[str | None], None],
-        interval: timedelta,
-        resume: str | None = None,
-        progress: Progress | None = None,
-    ) -> None:
-        self.error: AudioStoreError | None = None
-        self._extend = extend
-        self._interval = interval.total_seconds()
-        self._resume = resume
-        self._progress = progress
-        self._last = time.monotonic()
-
-    def __call__(self, done: int, resume: str | None) -> None:
-        if self._progress is not None:
-            self._progress(done, resume)
-        if resume != self._resume or time.monotonic() - self._last >= self._interval:
-            try:
-                self._extend(resume)
-            except AudioStoreError as error:
-                self.error = error  # the catalog's trouble, not the backend's
-                raise
-            self._resume, self._last = resume, time.monotonic()
-
-
 def _arrived(backend: Backend, reservation: Reservation) -> bool:
     try:
         return backend.stat(reservation.key).size == reservation.size
     except NotFound:
         return False
-
-
-class StorageOutage(Exception):
-    """An ``Unavailable`` of the backend, told apart from one of the catalog: only this one has a fallback."""
-
-    def __init__(self, error: Unavailable) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 def _is_unknown(error: BaseException) -> bool:
