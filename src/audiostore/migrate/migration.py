@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -218,23 +219,26 @@ class Migration:
         index = Index.of(self.references, owner=self.owner)
         report.projects = index.projects
         known = {(each.address, each.owner): each for each in self.items() if each.state == "done"}
-        for each in self._survey.with_quota(self._survey.planned(index)):
+        seen = set[tuple[str, str]]()
+        survey = replace(self._survey, arrived={each.address for each in known.values()})
+        for each in survey.with_quota(survey.planned(index)):
             if isinstance(each, MigrationEvent):
                 yield each
                 continue
             report.found += 1
-            done = known.get((each.address, each.owner))
-            here = done is not None and not each.references
+            here = (each.address, each.owner) in known and not each.references
+            seen.add((each.address, each.owner))
             yield _planned(each, "already" if here else each.outcome)
-        for item in known.values():
-            yield _planned(item, "already")
+        named = known.keys() - seen
+        report.found += len({address for address, _ in named})
+        yield from (_planned(known[each], "already") for each in sorted(named))
 
     def _run(self, report: MigrationReport) -> Iterator[MigrationEvent]:
         index = Index.of(self.references, owner=self.owner)
         report.projects = index.projects
-        done = {each.id for each in self.items() if each.state == "done"}
-        addresses: set[str] = set()
-        for page in in_pages(self._survey.planned(index)):
+        done = {each.id: each.address for each in self.items() if each.state == "done"}
+        addresses = set(done.values())
+        for page in in_pages(replace(self._survey, arrived=set(addresses)).planned(index)):
             items = [each for each in page if isinstance(each, Item)]
             self.journal.plan(self.job, items)
             addresses |= {each.address for each in items}

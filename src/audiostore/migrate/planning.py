@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -27,7 +28,8 @@ Planned: TypeAlias = Item | MigrationEvent
 class Survey:
     """Looks through a source and the projects that name its files.
 
-    ``include`` and ``exclude`` are globs over a file's whole name in the source; ``*`` goes across folders.
+    ``include`` and ``exclude`` are globs over a file's whole name in the source; ``*`` goes across folders. ``arrived``
+    are addresses of files that were migrated before.
     """
 
     source: MigrationSource
@@ -35,6 +37,7 @@ class Survey:
     owner: str | None = None
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    arrived: AbstractSet[str] = frozenset()
 
     def planned(self, index: Index) -> Iterator[Planned]:
         """Give an item for each file and owner, and an event for each thing that can't be one."""
@@ -99,7 +102,9 @@ class Survey:
             by_owner = defaultdict(list, {found.owner: by_owner[found.owner]})
         for owner, mine in sorted(by_owner.items()):
             yield _item(found, owner, mine)
-        if not by_owner and self.owner is None and self.source.is_audio(found):
+        if by_owner or found.address in self.arrived or self.owner is not None:
+            return
+        if self.source.is_audio(found):
             yield replace(_item(found, "", ()), state="left", outcome="no_reference")
 
     def _resolved(

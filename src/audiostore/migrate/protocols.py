@@ -73,8 +73,8 @@ now, which stays; ``gone``: there is no such project or section; ``conflict``: s
 class References(Protocol):
     """Where an app's projects name their audio. Safe across threads; raises only errors of ``audiostore.errors``."""
 
-    def scan(self) -> Iterator[ProjectRow]:
-        """Every project, each once, paged by key, however many rows the server gives at a time."""
+    def scan(self, *, owner: str | None = None) -> Iterator[ProjectRow]:
+        """Every project, or those of *owner*, each once, paged by key, however many rows the server gives at a time."""
         ...
 
     def find(self, row: ProjectRow) -> Sequence[Reference] | Unparsable:
