@@ -51,18 +51,29 @@ class SQLiteJournal:
                 elif (merged := _merged(known, item)) is not known:
                     _update(at, merged, lease=True)
 
-    def claim(self, job: str, worker: str, *, state: Copying, limit: int, lease: timedelta) -> Sequence[Item]:
+    def claim(
+        self,
+        job: str,
+        worker: str,
+        *,
+        state: Copying,
+        limit: int,
+        lease: timedelta,
+        owner: str | None = None,
+        only: str | None = None,
+    ) -> Sequence[Item]:
         self._live(worker)
         with self._files.writing(durable=False) as at:
             held = at.execute(
-                f"SELECT {_FIELDS} FROM items WHERE job = ? AND worker = ? AND state = ? LIMIT ?",  # noqa: S608
-                (job, worker, state, limit),
+                f"SELECT {_FIELDS} FROM items WHERE job = ? AND worker = ? AND state = ?"  # noqa: S608
+                " AND id = coalesce(?, id) LIMIT ?",
+                (job, worker, state, only, limit),
             ).fetchall()
             if held:
                 return [_item(row) for row in held]
-            rows = _free(at, job, state, limit)
+            rows = _free(at, (job, state, owner, only, limit))
             if not rows and self._bury(at, job):
-                rows = _free(at, job, state, limit)
+                rows = _free(at, (job, state, owner, only, limit))
             return [_lease(at, _item(row), worker, lease) for row in rows]
 
     def beat(self, job: str, worker: str, *, lease: timedelta) -> None:
@@ -87,20 +98,26 @@ class SQLiteJournal:
         return told
 
     def items(self, job: str, *, after: str | None = None, limit: int = 500) -> Sequence[Item]:
+        if not self.path.exists():
+            return []  # a look must not make a file
         with self._files.reading() as at:
             query = f"SELECT {_FIELDS} FROM items WHERE job = ? AND id > ? ORDER BY id LIMIT ?"  # noqa: S608
             return [_item(row) for row in at.execute(query, (job, after or "", limit))]
 
     def find(self, job: str, address: str) -> Sequence[Item]:
+        if not self.path.exists():
+            return []
         with self._files.reading() as at:
             return list(self._by_address(at, job, {address}).values())
 
-    def counts(self, job: str) -> Sequence[Count]:
+    def counts(self, job: str, *, owner: str | None = None) -> Sequence[Count]:
+        if not self.path.exists():
+            return []
         with self._files.reading() as at:
             rows = at.execute(
                 "SELECT state, outcome, count(*), coalesce(sum(size), 0), sum(worker IS NOT NULL) FROM items"
-                " WHERE job = ? GROUP BY state, outcome ORDER BY state, outcome",
-                (job,),
+                " WHERE job = ? AND owner = coalesce(?, owner) GROUP BY state, outcome ORDER BY state, outcome",
+                (job, owner),
             ).fetchall()
         return [Count(state=row[0], outcome=row[1], items=row[2], bytes=row[3], leased=row[4]) for row in rows]
 
@@ -198,11 +215,11 @@ def _merged(known: Item, planned: Item) -> Item:
     return Item(**facts)
 
 
-def _free(at: sqlite3.Connection, job: str, state: Copying, limit: int) -> list[Any]:
+def _free(at: sqlite3.Connection, wanted: tuple[Any, ...]) -> list[Any]:
     return at.execute(
         f"SELECT {_FIELDS} FROM items WHERE job = ? AND state = ? AND worker IS NULL"  # noqa: S608
-        " ORDER BY turn, id LIMIT ?",
-        (job, state, limit),
+        " AND owner = coalesce(?, owner) AND id = coalesce(?, id) ORDER BY turn, id LIMIT ?",
+        wanted,
     ).fetchall()
 
 
