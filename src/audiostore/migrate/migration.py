@@ -330,8 +330,12 @@ def _check_in_place(source: MigrationSource, target: AudioStore) -> None:
 
 
 def _default_journal(source: MigrationSource, target: AudioStore) -> Journal:
+    from audiostore.catalogs.postgres import PostgresCatalog
+    from audiostore.migrate.journals.postgres import PostgresJournal
     from audiostore.migrate.journals.sqlite import SQLiteJournal
 
+    if isinstance(target.catalog, PostgresCatalog):
+        return PostgresJournal(target.catalog)
     root = getattr(target.backend, "root", None) or getattr(source, "root", None)
     if root is None:
         raise ConfigurationError("say where to write down what was done: journal=SQLiteJournal(path)")
