@@ -1,6 +1,8 @@
 """Move a live app's audio from one place to another, with what its projects say of it, and back if it must be."""
 
 from audiostore.migrate.index import Index as Index
+from audiostore.migrate.journals.memory import MemoryJournal as MemoryJournal
+from audiostore.migrate.journals.postgres import PostgresJournal as PostgresJournal
 from audiostore.migrate.journals.sqlite import SQLiteJournal as SQLiteJournal
 from audiostore.migrate.migration import Migration as Migration
 from audiostore.migrate.originals import Originals as Originals

@@ -5,28 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from audiostore.errors import AudioStoreError, NotFound
 from audiostore.migrate.carrying import read_back
 from audiostore.migrate.index import Index
 from audiostore.migrate.protocols import Item, Outcome
 from audiostore.migrate.steps import MigrationEvent, MigrationReport
+from audiostore.migrate.work import Work
 from audiostore.store import AudioStore
 
-if TYPE_CHECKING:
-    from audiostore.migrate.migration import Migration
 
-
-def verified(migration: Migration, report: MigrationReport, *, workers: int) -> Iterator[MigrationEvent]:
+def verified(work: Work, report: MigrationReport, *, workers: int) -> Iterator[MigrationEvent]:
     """Read back every migrated file, *workers* at once."""
-    index = Index.of(migration.references, owner=migration.owner)
+    index = Index.of(work.references, owner=work.owner)
     report.projects = index.projects
-    items = (each for each in migration.items() if each.file is not None and each.state in {"copied", "done"})
+    items = (each for each in work.items() if each.file is not None and each.state in {"copied", "done"})
     with ThreadPoolExecutor(workers) as pool:
         while page := list(islice(items, 8 * workers)):
             for item, (outcome, detail) in zip(
-                page, pool.map(lambda each: _look(migration.target, each), page), strict=True
+                page, pool.map(lambda each: _look(work.target, each), page), strict=True
             ):
                 report.found += 1
                 yield _event(item, *_with_references(item, index, outcome, detail))

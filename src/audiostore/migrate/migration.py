@@ -28,6 +28,7 @@ from audiostore.migrate.sources.protocol import MigrationSource, title_of
 from audiostore.migrate.sources.records import RecordSource
 from audiostore.migrate.steps import MigrationEvent, MigrationReport, Steps
 from audiostore.migrate.undoing import Undoing
+from audiostore.migrate.work import Work
 from audiostore.models import AudioFile, parse_text
 from audiostore.protocols import Backend
 from audiostore.sizes import Size, parse_size
@@ -93,21 +94,23 @@ class Migration:
     ) -> None:
         if workers < 1:
             raise ValueError(f"workers must be at least 1, not {workers}")
-        self.owner = None if owner is None else parse_text("owner", owner)
-        self.source = _source(source, target, self.owner, prefixes)
-        self.target = target
-        self.references = references
-        self.in_place = in_place
-        if references is None and not isinstance(self.source, RecordSource):
+        owner = None if owner is None else parse_text("owner", owner)
+        opened = _source(source, target, owner, prefixes)
+        if references is None and not isinstance(opened, RecordSource):
             raise ConfigurationError("whose the files are, only projects tell: pass references=")
         if in_place:
-            _check_in_place(self.source, target)
-        title = f"{self.source.title}|{title_of(target.backend)}"
-        self.job = job or hashlib.sha256(title.encode()).hexdigest()[:16]
-        self.journal = journal or _default_journal(self.source, target)
-        self._survey = Survey(
-            source=self.source, target=target, owner=self.owner, include=tuple(include), exclude=tuple(exclude)
+            _check_in_place(opened, target)
+        title = f"{opened.title}|{title_of(target.backend)}"
+        self._work = Work(
+            job=job or hashlib.sha256(title.encode()).hexdigest()[:16],
+            source=opened,
+            target=target,
+            references=references,
+            journal=journal or _default_journal(opened, target),
+            owner=owner,
+            in_place=in_place,
         )
+        self._survey = Survey(source=opened, target=target, owner=owner, include=tuple(include), exclude=tuple(exclude))
         self._workers = workers
         self._bandwidth = None if bandwidth is None else parse_size(bandwidth)
         self._deletes = delete_originals
@@ -139,7 +142,7 @@ class Migration:
         ``waiting``: a project names the original (again): run once more.
         """
         report = MigrationReport()
-        return Steps(verified(self, report, workers=self._workers), report)
+        return Steps(verified(self._work, report, workers=self._workers), report)
 
     def rollback(self) -> Steps:
         """Let projects name the originals again, then remove the copies that nothing names.
@@ -151,10 +154,10 @@ class Migration:
             NotSupported: the records only got their bytes elsewhere; the way back is a migration back.
 
         """
-        if self.source.switches:
+        if self._work.source.switches:
             raise NotSupported("rollback (migrate back instead)", "a store that only moved its own bytes")
         report = MigrationReport()
-        undoing = Undoing(migration=self, lease=self._lease, workers=self._workers)
+        undoing = Undoing(work=self._work, lease=self._lease, workers=self._workers)
         return Steps(undoing.events(), report)
 
     def status(self) -> Steps:
@@ -175,50 +178,48 @@ class Migration:
             return None
         worker = f"{new_id()}/bring"
         if item.state == "open":
-            for each in self.journal.claim(
+            for each in self._work.journal.claim(
                 self.job, worker, state="open", limit=1, lease=self._lease, owner=owner, only=item.id
             ):
-                self.journal.settle(self.job, [self._carrier(threading.Event()).carry(each)])
-        for each in self.journal.claim(
+                self._work.journal.settle(self.job, [self._carrier(threading.Event()).carry(each)])
+        for each in self._work.journal.claim(
             self.job, worker, state="copied", limit=1, lease=self._lease, owner=owner, only=item.id
         ):
-            for done in rewrite(self.references, [each], self.target.backend.name, "there"):
-                self.journal.settle(self.job, [settled(done, each.outcome)])
-        latest = {each.owner: each for each in self.journal.find(self.job, item.address)}.get(owner)
+            for done in rewrite(self._work.references, [each], self._work.target.backend.name, "there"):
+                self._work.journal.settle(self.job, [settled(done, each.outcome)])
+        latest = {each.owner: each for each in self._work.journal.find(self.job, item.address)}.get(owner)
         if latest is None or latest.file is None or latest.state not in _FINAL:
             return None
-        return self.target.find(latest.file, owner=owner)
+        return self._work.target.find(latest.file, owner=owner)
 
     def close(self) -> None:
         """Let go of the journal and of the projects; the stores are their maker's."""
-        self.journal.close()
-        self.source.close()
-        if self.references is not None:
-            self.references.close()
+        self._work.journal.close()
+        self._work.source.close()
+        if self._work.references is not None:
+            self._work.references.close()
 
-    def items(self) -> Iterator[Item]:
-        """Everything the journal knows, in the order in which it was planned; with an owner, only of that one."""
-        after = None
-        while page := self.journal.items(self.job, after=after):
-            yield from (each for each in page if self.owner in {None, each.owner})
-            after = page[-1].id
+    @property
+    def job(self) -> str:
+        """What the journal knows this migration by."""
+        return self._work.job
 
     def _named(self, path: str, owner: str) -> Item | None:
-        for address in self.source.candidates(path):
-            for item in self.journal.find(self.job, address):
+        for address in self._work.source.candidates(path):
+            for item in self._work.journal.find(self.job, address):
                 if item.owner == owner and item.state not in {"left", "undone"}:
                     return item
-        for each in self._survey.planned(Index.of(self.references, owner=owner)):
+        for each in self._survey.planned(Index.of(self._work.references, owner=owner)):
             if isinstance(each, Item) and each.owner == owner and path in {one.path for one in each.references}:
-                self.journal.plan(self.job, [each])
-                there = self.journal.find(self.job, each.address)
+                self._work.journal.plan(self.job, [each])
+                there = self._work.journal.find(self.job, each.address)
                 return next((item for item in there if item.owner == owner), None)
         return None
 
     def _plan(self, report: MigrationReport) -> Iterator[MigrationEvent]:
-        index = Index.of(self.references, owner=self.owner)
+        index = Index.of(self._work.references, owner=self._work.owner)
         report.projects = index.projects
-        known = {(each.address, each.owner): each for each in self.items() if each.state == "done"}
+        known = {(each.address, each.owner): each for each in self._work.items() if each.state == "done"}
         seen = set[tuple[str, str]]()
         survey = replace(self._survey, arrived={each.address for each in known.values()})
         for each in survey.with_quota(survey.planned(index)):
@@ -234,13 +235,13 @@ class Migration:
         yield from (_planned(known[each], "already") for each in sorted(named))
 
     def _run(self, report: MigrationReport) -> Iterator[MigrationEvent]:
-        index = Index.of(self.references, owner=self.owner)
+        index = Index.of(self._work.references, owner=self._work.owner)
         report.projects = index.projects
-        done = {each.id: each.address for each in self.items() if each.state == "done"}
+        done = {each.id: each.address for each in self._work.items() if each.state == "done"}
         addresses = set(done.values())
         for page in in_pages(replace(self._survey, arrived=set(addresses)).planned(index)):
             items = [each for each in page if isinstance(each, Item)]
-            self.journal.plan(self.job, items)
+            self._work.journal.plan(self.job, items)
             addresses |= {each.address for each in items}
             yield from (each for each in page if isinstance(each, MigrationEvent))
             yield from (_planned(each, each.outcome) for each in items if each.state == "left")
@@ -249,26 +250,26 @@ class Migration:
         halt = threading.Event()
         crew = Crew(
             job=self.job,
-            journal=self.journal,
+            journal=self._work.journal,
             carrier=self._carrier(halt),
-            references=self.references,
+            references=self._work.references,
             report=report,
             workers=self._workers,
             lease=self._lease,
             max_failures=self._max_failures,
             halt=halt,
-            owner=self.owner,
+            owner=self._work.owner,
         )
         yield from crew.events()
         if self._deletes and report.stopped is None:
-            yield from erased(self)
-        for item in self.items():
+            yield from erased(self._work)
+        for item in self._work.items():
             if item.id in done and item.state == "done":
                 yield _planned(item, "already")
             report.waiting += item.state in {"open", "copied"}
 
     def _status(self, report: MigrationReport) -> Iterator[MigrationEvent]:
-        for item in self.items():
+        for item in self._work.items():
             report.found += 1
             report.waiting += item.state in {"open", "copied"}
             report.bytes += item.size if item.state in _FINAL else 0
@@ -277,11 +278,11 @@ class Migration:
     def _carrier(self, halt: threading.Event) -> Carrier:
         return Carrier(
             job=self.job,
-            source=self.source,
-            target=self.target,
+            source=self._work.source,
+            target=self._work.target,
             throttle=Throttle(self._bandwidth, halt),
             check=self._check,
-            in_place=self.in_place,
+            in_place=self._work.in_place,
             erases=self._deletes,
         )
 
@@ -329,8 +330,12 @@ def _check_in_place(source: MigrationSource, target: AudioStore) -> None:
 
 
 def _default_journal(source: MigrationSource, target: AudioStore) -> Journal:
+    from audiostore.catalogs.postgres import PostgresCatalog
+    from audiostore.migrate.journals.postgres import PostgresJournal
     from audiostore.migrate.journals.sqlite import SQLiteJournal
 
+    if isinstance(target.catalog, PostgresCatalog):
+        return PostgresJournal(target.catalog)
     root = getattr(target.backend, "root", None) or getattr(source, "root", None)
     if root is None:
         raise ConfigurationError("say where to write down what was done: journal=SQLiteJournal(path)")

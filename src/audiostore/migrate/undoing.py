@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from audiostore.backends.disk import OWN_FOLDER
 from audiostore.errors import AudioStoreError, NotFound, from_os_error
@@ -19,10 +19,8 @@ from audiostore.migrate.protocols import Copying, Item, Outcome, Settled
 from audiostore.migrate.rewriting import Rewritten, rewrite
 from audiostore.migrate.sources.folder import FolderSource
 from audiostore.migrate.steps import MigrationEvent, Step
+from audiostore.migrate.work import Work
 from audiostore.models import AudioFile
-
-if TYPE_CHECKING:
-    from audiostore.migrate.migration import Migration
 
 _BATCH: Final = 200
 
@@ -31,7 +29,7 @@ _BATCH: Final = 200
 class Undoing:
     """One rollback. Killed midway, the next one goes on; any number may run at once."""
 
-    migration: Migration
+    work: Work
     lease: timedelta
     workers: int
 
@@ -42,7 +40,7 @@ class Undoing:
         for batch in self._batches(run, "done"):
             back, other = self._with_originals(batch)
             restored: list[Settled] = []
-            told = [*rewrite(self.migration.references, back, self.migration.target.backend.name, "back"), *other]
+            told = [*rewrite(self.work.references, back, self.work.target.backend.name, "back"), *other]
             for each in told:
                 now = Settled(
                     id=each.item.id,
@@ -60,7 +58,7 @@ class Undoing:
         self._settle(stuck)
 
     def _remove(self, run: str) -> Iterator[MigrationEvent]:
-        index = Index.of(self.migration.references)  # everybody's: a copy may have got into another project
+        index = Index.of(self.work.references)  # everybody's: a copy may have got into another project
         with ThreadPoolExecutor(self.workers) as pool:
             for batch in self._batches(f"{run}.remove", "copied"):
                 settled: list[Settled] = []
@@ -78,11 +76,11 @@ class Undoing:
         if index.unparsable:
             return "kept", "a project can't be read, and may name the copy"
         try:
-            file = self.migration.target.find(item.file, owner=item.owner)
+            file = self.work.target.find(item.file, owner=item.owner)
             if item.facts.get("adopted"):
                 self._unrecord(item, file)
             else:
-                self.migration.target.delete(file)
+                self.work.target.delete(file)
         except NotFound:
             return "rolled_back", None  # deleted since, by its owner or an earlier rollback
         except AudioStoreError as error:
@@ -95,7 +93,7 @@ class Undoing:
         other: list[Rewritten] = []
         for item in batch:
             try:
-                if self.migration.source.look(item, item.facts) == "gone":
+                if self.work.source.look(item, item.facts) == "gone":
                     self._bring_back(item)
                 back.append(item)
             except AudioStoreError as error:
@@ -103,13 +101,13 @@ class Undoing:
         return back, other
 
     def _bring_back(self, item: Item) -> None:
-        source = self.migration.source
+        source = self.work.source
         if not isinstance(source, FolderSource):
             raise NotFound(f"the original of {item.address}")
         path = source.root / item.address
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.migration.target.download_to(item.file or "", path, owner=item.owner)
+            self.work.target.download_to(item.file or "", path, owner=item.owner)
             if modified := item.facts.get("modified"):
                 os.utime(path, ns=(modified, modified))
         except AudioStoreError:
@@ -119,7 +117,7 @@ class Undoing:
 
     def _unrecord(self, item: Item, file: AudioFile) -> None:
         """Forget a record whose bytes are the original itself. Should a sweep come between, a second link has them."""
-        source, catalog = self.migration.source, self.migration.target.catalog
+        source, catalog = self.work.source, self.work.target.catalog
         assert isinstance(source, FolderSource)
         path, spare = source.root / item.address, source.root / OWN_FOLDER / f"kept-{item.id}"
         try:
@@ -139,20 +137,20 @@ class Undoing:
 
     def _batches(self, run: str, state: Copying) -> Iterator[Sequence[Item]]:
         for number in count():
-            batch = self.migration.journal.claim(
-                self.migration.job,
+            batch = self.work.journal.claim(
+                self.work.job,
                 f"{run}/{number}",
                 state=state,
                 limit=_BATCH,
                 lease=self.lease,
-                owner=self.migration.owner,
+                owner=self.work.owner,
             )
             if not batch:
                 return
             yield batch
 
     def _settle(self, settled: Sequence[Settled]) -> None:
-        self.migration.journal.settle(self.migration.job, settled)
+        self.work.journal.settle(self.work.job, settled)
 
 
 def _event(

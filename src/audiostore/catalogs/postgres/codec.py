@@ -118,7 +118,10 @@ SCHEMA = "schema"
 SWAP_DOCUMENT = "swap_document"
 """Another one: change a document of the app's, if nobody else has."""
 
-BESIDE = frozenset({SCHEMA, SWAP_DOCUMENT})
+JOURNAL = tuple(f"migration_{each}" for each in ("plan", "claim", "beat", "settle", "items", "find", "counts"))
+"""And those of a migration's journal, each of which may be called twice."""
+
+BESIDE = frozenset({SCHEMA, SWAP_DOCUMENT, *JOURNAL})
 
 
 def is_repeatable(name: str) -> bool:

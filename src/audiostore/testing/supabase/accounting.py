@@ -13,6 +13,8 @@ from audiostore.catalogs.memory import MemoryCatalog
 from audiostore.catalogs.postgres import codec
 from audiostore.catalogs.postgres.schema import shipped
 from audiostore.errors import QuotaExceeded
+from audiostore.migrate.journals.memory import MemoryJournal
+from audiostore.migrate.journals.wire import answer
 from audiostore.models import AudioFile, Limits, Usage
 from audiostore.protocols import Request, Written
 from audiostore.testing.supabase.actors import Actor
@@ -70,6 +72,9 @@ def install(project: Project, numbers: Limits | None, define: Callable[[str, Cal
         define(f"{PREFIX}{method}", _door(catalog, method))
     define(f"{PREFIX}{codec.SCHEMA}", _schema)
     define(f"{PREFIX}{codec.SWAP_DOCUMENT}", _swapping(project))
+    journal = MemoryJournal(clock=_clock(project))
+    for method in codec.JOURNAL:
+        define(f"{PREFIX}{method}", _noting(journal, method.removeprefix("migration_")))
     project.tables.show(_records(project, catalog), _usage(catalog))
 
 
@@ -95,6 +100,13 @@ def _swapping(project: Project) -> Callable[..., Any]:
         return {"status": "ok", "result": False}
 
     return swap
+
+
+def _noting(journal: MemoryJournal, method: str) -> Callable[..., Any]:
+    def note(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return answer(journal, method, request)
+
+    return note
 
 
 def _clock(project: Project) -> Callable[[], float]:
