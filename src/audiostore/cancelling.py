@@ -18,10 +18,11 @@ class Cancelled(BaseException):
 
 
 class Cancellation:
-    """One call that somebody may cancel, from any thread."""
+    """One call that somebody may cancel, from any thread. Made within another one, it is cancelled with that."""
 
     def __init__(self) -> None:
         self._cancelled = False
+        self._around = _current.get()
         self._undo: list[Callable[[], object]] = []
 
     def run(self, call: Callable[[], _T]) -> _T:
@@ -39,7 +40,7 @@ class Cancellation:
 
     @property
     def cancelled(self) -> bool:
-        return self._cancelled
+        return self._cancelled or (self._around is not None and self._around.cancelled)
 
     def undo(self) -> None:
         """Take back what the call made, now that it is over and nobody wants its result. Again does nothing."""
