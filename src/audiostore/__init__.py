@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from audiostore.errors import (
         AlreadyExists,
         AudioStoreError,
+        Cancelled,
         ChecksumMismatch,
         ConfigurationError,
         FileTooLarge,
@@ -66,6 +67,7 @@ __all__ = [
     "AudioStoreError",
     "AuditReport",
     "Batch",
+    "Cancelled",
     "CatalogQuota",
     "ChapterSectionPath",
     "ChecksumMismatch",
@@ -117,6 +119,7 @@ _HOMES = {
     "AsyncReply": "audiostore.aio",
     "AlreadyExists": "audiostore.errors",
     "AudioStoreError": "audiostore.errors",
+    "Cancelled": "audiostore.errors",
     "ChecksumMismatch": "audiostore.errors",
     "ConfigurationError": "audiostore.errors",
     "FileTooLarge": "audiostore.errors",

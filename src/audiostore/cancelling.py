@@ -13,7 +13,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-class Cancelled(BaseException):
+class CallerGone(BaseException):
     """The caller has gone. No ``Exception``, like ``KeyboardInterrupt``: nobody on the way may take it for a fault."""
 
 
@@ -26,7 +26,7 @@ class Cancellation:
         self._undo: list[Callable[[], object]] = []
 
     def run(self, call: Callable[[], _T]) -> _T:
-        """Make *call*, under this flag. Raises Cancelled once the flag is set, at the next chunk or page."""
+        """Make *call*, under this flag. Raises CallerGone once the flag is set, at the next chunk or page."""
         token = _current.set(self)
         try:
             check_cancelled()
@@ -55,10 +55,10 @@ _current: ContextVar[Cancellation | None] = ContextVar("audiostore_cancellation"
 
 
 def check_cancelled() -> None:
-    """Raise Cancelled if whoever made this call has cancelled it. Call it only where the caller's undo is ready."""
+    """Raise CallerGone if whoever made this call has cancelled it. Call it only where the caller's undo is ready."""
     current = _current.get()
     if current is not None and current.cancelled:
-        raise Cancelled
+        raise CallerGone
 
 
 def undo_if_cancelled(undo: Callable[[], object]) -> None:

@@ -14,6 +14,7 @@
     │   └── LinkExpired                            a genuine link, too late
     ├── StorageFull          (OSError)             no space left where bytes are kept
     ├── Unavailable          (ConnectionError)     the outcome is unknown: look before you repeat
+    ├── Cancelled                                  ended because the caller said so; nothing is left of it
     ├── NotSupported                               this part can't do that
     └── ConfigurationError   (ValueError)          settings that are missing or contradict each other
 
@@ -128,13 +129,18 @@ class FileTooLarge(AudioStoreError, ValueError):
 
 
 class UnsupportedAudio(AudioStoreError, ValueError):
-    """Refused for what it is. ``code`` is a stable word: ``empty``, ``type`` or one of a processor's own."""
+    """Refused for what it is. ``code`` is a stable word: ``empty``, ``type`` or one of a processor's own.
+
+    ``part`` is the place in the list, from 0, where several recordings were given.
+    """
 
     code: str
     detail: str
+    part: int | None
 
-    def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(f"unsupported audio ({code}){': ' + detail if detail else ''}", code=code, detail=detail)
+    def __init__(self, code: str, detail: str = "", *, part: int | None = None) -> None:
+        told = f"unsupported audio ({code}){': ' + detail if detail else ''}"
+        super().__init__(told, code=code, detail=detail, part=part)
 
 
 class ChecksumMismatch(AudioStoreError, ValueError):
@@ -204,6 +210,15 @@ class Unavailable(AudioStoreError, ConnectionError):
 
     def __init__(self, what: str, *, retryable: bool = False, retry_after: timedelta | None = None) -> None:
         super().__init__(f"unavailable: {what}", what=what, retryable=retryable, retry_after=retry_after)
+
+
+class Cancelled(AudioStoreError):
+    """Ended because ``cancelled()`` said so. Nothing of ``what`` is left; the same call may be made again."""
+
+    what: str
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"cancelled: {what}", what=what)
 
 
 class NotSupported(AudioStoreError):

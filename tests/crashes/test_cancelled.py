@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from audiostore import AsyncAudioStore
-from audiostore.cancelling import Cancelled
+from audiostore.cancelling import CallerGone
 from tests.crashes.breaking import record
 from tests.crashes.faults import Step
 from tests.crashes.operations import OPERATIONS, Operation
@@ -61,12 +61,12 @@ def cancel_at(kind: str, operation: Operation, step: Step, *, nothing: bool) -> 
         trace = asyncio.run(_cancelled(world, operation, given, step))
         assert world.faults.broken == [step]
         world.check()
-        operation.check_left(before, world.state(), Cancelled())
+        operation.check_left(before, world.state(), CallerGone())
         if nothing:
             assert (world.state(), world.reserved(), _objects(world)) == (before, reserved, objects)
         assert world.staged() == [], "a cancelled call left something in staging"
         world.settle()
-        operation.check_left(before, world.state(), Cancelled())
+        operation.check_left(before, world.state(), CallerGone())
         if nothing:
             assert world.state() == before
     return trace

@@ -32,6 +32,7 @@ EXAMPLES: tuple[AudioStoreError, ...] = (
     errors.LinkExpired(12.5),
     errors.StorageFull("/srv", needed=9, free=3),
     errors.Unavailable("the catalog", retryable=True),
+    errors.Cancelled("the join of book.m4b"),
     errors.NotSupported("sign", "LocalBackend"),
     errors.ConfigurationError("AUDIOSTORE_SECRET is too short"),
 )

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from audiostore.cancelling import Cancelled, check_cancelled
+from audiostore.cancelling import CallerGone, check_cancelled
 from audiostore.sources import base_name
 from audiostore.streams import CHUNK
 
@@ -54,7 +54,7 @@ class Feed(Iterator[_T]):
 
     def stop(self) -> None:
         """Let a thread that waits go; nothing more will come."""
-        self._given.put(_End(Cancelled()))
+        self._given.put(_End(CallerGone()))
 
 
 @dataclass(frozen=True, slots=True)

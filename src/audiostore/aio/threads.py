@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from audiostore.aio.feeding import Feed
-from audiostore.cancelling import Cancellation, Cancelled
+from audiostore.cancelling import CallerGone, Cancellation
 from audiostore.errors import AudioStoreError
 
 _T = TypeVar("_T")
@@ -39,7 +39,7 @@ class Threads:
     async def call(self, function: Callable[[], _T]) -> _T:
         """Run *function* in a thread, in the caller's context.
 
-        Cancelled, it sets the flag that *function* meets at its next chunk or page, and returns only when that is over,
+        CallerGone, it sets the flag that *function* meets at its next chunk or page, and returns only when that is over,
         undone or done; what had been made by then is taken back. Raises what *function* raises.
         """
         return await self._run("call", function, None)
@@ -113,7 +113,7 @@ class Threads:
             undoing = self._pool("call").submit(copy_context().run, cancellation.undo)
             await _settled(undoing)
             error = undoing.exception()
-        if isinstance(error, Cancelled) or error is None:
+        if isinstance(error, CallerGone) or error is None:
             return
         gone.add_note(f"and the call that was cancelled failed: {error!r}")
         if not isinstance(error, AudioStoreError):

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from audiostore.cancelling import Cancellation, Cancelled, check_cancelled
+from audiostore.cancelling import CallerGone, Cancellation, check_cancelled
 from audiostore.errors import AudioStoreError, NotFound
 from audiostore.models import AudioFile, PlaceId, parse_text
 from audiostore.reports import Batch, Outcome
@@ -176,7 +176,7 @@ def _one(act: Callable[[_I], _T], item: _I) -> _T:
     result = one.run(partial(act, item))
     if one.cancelled:
         one.undo()
-        raise Cancelled
+        raise CallerGone
     return result
 
 

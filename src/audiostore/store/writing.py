@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from audiostore.cancelling import Cancelled, check_cancelled, undo_if_cancelled
+from audiostore.cancelling import CallerGone, check_cancelled, undo_if_cancelled
 from audiostore.errors import (
     AlreadyExists,
     AudioStoreError,
@@ -314,7 +314,7 @@ class Writing(StoreParts):
             if ours and not removals:
                 # Somebody ended the reservation and erased the key, perhaps before our bytes came to lie there.
                 self.catalog.discard(reservation.backend, [reservation.key], wait)
-            elif isinstance(error, Cancelled):
+            elif isinstance(error, CallerGone):
                 self._erase_what_came(removals, reservation.backend)  # the caller waits until it is undone
             elif removals and wait:
                 self.catalog.postpone([each.id for each in removals], wait)
