@@ -42,6 +42,11 @@ class Cancellation:
     def cancelled(self) -> bool:
         return self._cancelled or (self._around is not None and self._around.cancelled)
 
+    @property
+    def has_made(self) -> bool:
+        """Whether the call has made something that ``undo`` would take back."""
+        return bool(self._undo)
+
     def undo(self) -> None:
         """Take back what the call made, now that it is over and nobody wants its result. Again does nothing."""
         while self._undo:

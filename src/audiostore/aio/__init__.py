@@ -156,7 +156,7 @@ class AsyncAudioStore:
     ) -> Batch[AudioFile]:
         """Store many files, as ``AudioStore.put_many``; *files*, and the source of each, may be asynchronous.
 
-        CallerGone, it cancels those under way and waits until they are undone; what was done stays.
+        Cancelled, it cancels those under way and waits until they are undone; what was done stays.
         """
         from audiostore.aio.batch import each, iterate
 

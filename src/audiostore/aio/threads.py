@@ -39,7 +39,7 @@ class Threads:
     async def call(self, function: Callable[[], _T]) -> _T:
         """Run *function* in a thread, in the caller's context.
 
-        CallerGone, it sets the flag that *function* meets at its next chunk or page, and returns only when that is over,
+        Cancelled, it sets the flag that *function* meets at its next chunk or page, and returns only when that is over,
         undone or done; what had been made by then is taken back. Raises what *function* raises.
         """
         return await self._run("call", function, None)
@@ -109,7 +109,7 @@ class Threads:
     async def _undo(self, cancellation: Cancellation, job: Future[Any], gone: BaseException) -> None:
         """Take back what a call made that was over before it heard of its end; tell what failed otherwise."""
         error = None if job.cancelled() else job.exception()
-        if error is None:
+        if error is None and cancellation.has_made:
             undoing = self._pool("call").submit(copy_context().run, cancellation.undo)
             await _settled(undoing)
             error = undoing.exception()
