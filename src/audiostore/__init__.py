@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from audiostore._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from audiostore.aio import AsyncAudioStore, AsyncByteStream, AsyncReply
     from audiostore.errors import (
         AlreadyExists,
         AudioStoreError,
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlreadyExists",
+    "AsyncAudioStore",
+    "AsyncByteStream",
+    "AsyncReply",
     "AudioFile",
     "AudioStore",
     "AudioStoreError",
@@ -104,6 +108,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncAudioStore": "audiostore.aio",
+    "AsyncByteStream": "audiostore.aio",
+    "AsyncReply": "audiostore.aio",
     "AlreadyExists": "audiostore.errors",
     "AudioStoreError": "audiostore.errors",
     "ChecksumMismatch": "audiostore.errors",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from audiostore.cancelling import Cancelled, check_cancelled, undo_if_cancelled
 from audiostore.errors import (
     AlreadyExists,
     AudioStoreError,
@@ -40,6 +39,7 @@ from audiostore.models import (
 from audiostore.protocols import Backend, Progress, Request, Written
 from audiostore.sources import Source
 from audiostore.staging import Refusal, StagingArea, staging_area
+from audiostore.store.heartbeat import Heartbeat
 from audiostore.store.parts import StoreParts
 
 _log = logging.getLogger("audiostore")
@@ -60,6 +60,11 @@ class Wanted:
     only_over: Key | None = None
     limits: Limits | None = None
     progress: Progress | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody but the caller can know of the file: who repeats the call has its idempotency key."""
+        return self.replaces is None and self.instead_of is None and self.idempotency_key is None
 
 
 class Writing(StoreParts):
@@ -215,6 +220,7 @@ class Writing(StoreParts):
             written = Written(
                 size=staged.size, sha256=staged.sha256, content_type=staged.content_type, duration=staged.duration
             )
+            check_cancelled()
             file, superseded = self.catalog.commit(
                 reservation.id, written, limits=wanted.limits, only_over=wanted.only_over
             )
@@ -224,6 +230,8 @@ class Writing(StoreParts):
             resumable = wanted.idempotency_key is not None and self.fallback is None
             self._undo(reservation, error, ours=ours, resumable=resumable)
             raise
+        if wanted.is_new:
+            undo_if_cancelled(partial(self._take_back, file))
         self._erase(superseded)
         if wanted.instead_of is not None or (wanted.replaces is not None and wanted.replaces.sha256 is None):
             self._shut(superseded)
@@ -288,6 +296,10 @@ class Writing(StoreParts):
 
         return Heartbeat(extend, min(self.ttl, self.hold) / 3, reservation.resume, progress)
 
+    def _take_back(self, file: AudioFile) -> None:
+        """Delete what a call has made whose caller is gone."""
+        self._erase(self.catalog.hide(file.owner, [file.id]))
+
     def _undo(
         self, reservation: Reservation, error: BaseException, *, ours: bool = True, resumable: bool = False
     ) -> None:
@@ -302,6 +314,8 @@ class Writing(StoreParts):
             if ours and not removals:
                 # Somebody ended the reservation and erased the key, perhaps before our bytes came to lie there.
                 self.catalog.discard(reservation.backend, [reservation.key], wait)
+            elif isinstance(error, Cancelled):
+                self._erase_what_came(removals, reservation.backend)  # the caller waits until it is undone
             elif removals and wait:
                 self.catalog.postpone([each.id for each in removals], wait)
             else:
@@ -309,35 +323,6 @@ class Writing(StoreParts):
         except AudioStoreError as second:
             # The reservation's ttl ends it; the first error is the one that tells what happened.
             error.add_note(f"and the reservation could not be released, it will expire: {second}")
-
-
-class Heartbeat:
-    """Keeps a reservation alive while its bytes flow, and with it whatever is needed to resume."""
-
-    def __init__(
-        self,
-        extend: Callable[[str | None], None],
-        interval: timedelta,
-        resume: str | None = None,
-        progress: Progress | None = None,
-    ) -> None:
-        self.error: AudioStoreError | None = None
-        self._extend = extend
-        self._interval = interval.total_seconds()
-        self._resume = resume
-        self._progress = progress
-        self._last = time.monotonic()
-
-    def __call__(self, done: int, resume: str | None) -> None:
-        if self._progress is not None:
-            self._progress(done, resume)
-        if resume != self._resume or time.monotonic() - self._last >= self._interval:
-            try:
-                self._extend(resume)
-            except AudioStoreError as error:
-                self.error = error  # the catalog's trouble, not the backend's
-                raise
-            self._resume, self._last = resume, time.monotonic()
 
 
 def _arrived(backend: Backend, reservation: Reservation) -> bool:
