@@ -58,6 +58,7 @@ class Wanted:
     replaces: AudioFile | None = None
     instead_of: str | None = None
     only_over: Key | None = None
+    as_is: bool = False
     limits: Limits | None = None
     progress: Progress | None = None
 
@@ -83,6 +84,7 @@ class Writing(StoreParts):
         metadata: Metadata | None = None,
         idempotency_key: str | None = None,
         move: bool = False,
+        as_is: bool = False,
         progress: Progress | None = None,
     ) -> AudioFile:
         """Store *source* for *owner*, at a place in a book, and give back its record.
@@ -95,6 +97,7 @@ class Writing(StoreParts):
         An equal *idempotency_key* (per owner, for a week) gives the first result back instead of storing again.
         With *move* the caller gives a path away: it is linked instead of copied where that can be done, and removed
         once the file is stored. *progress* is called with the bytes sent so far; what it raises cancels the put.
+        *as_is* passes the store's processor by: for what the app made itself, never for an upload.
 
         Either the file is stored, recorded and counted when this returns, or nothing is.
 
@@ -118,6 +121,7 @@ class Writing(StoreParts):
             content_type=content_type,
             metadata=dict(metadata or {}),
             idempotency_key=None if idempotency_key is None else parse_text("idempotency_key", idempotency_key),
+            as_is=as_is,
             progress=progress,
         )
         with self.events.operation("put", owner=owner) as operation:
@@ -173,16 +177,16 @@ class Writing(StoreParts):
                 refuse=refuse,
                 move=move,
             )
-            staged = self._processed(area, staged, usage.limits)
+            staged = self._processed(area, staged, usage.limits, as_is=wanted.as_is)
             file = self._keep(staged, wanted, operation)
         if move and isinstance(source, str | os.PathLike):
             _give_up(os.fspath(source))
         return file
 
-    def _processed(self, area: StagingArea, staged: Staged, limits: Limits) -> Staged:
+    def _processed(self, area: StagingArea, staged: Staged, limits: Limits, *, as_is: bool) -> Staged:
         if staged.size == 0:
             raise UnsupportedAudio("empty", "there are no bytes in it")
-        if self.process is not None:
+        if self.process is not None and not as_is:
             staged = area.settle(staged, self.process(staged))
         if limits.types is not None and not allows(limits.types, staged.content_type):
             raise UnsupportedAudio("type", f"{staged.content_type} is not among {', '.join(sorted(limits.types))}")
