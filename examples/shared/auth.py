@@ -90,15 +90,16 @@ class SupabaseAuth:
         """
         token = bearer(header)
         try:
-            head = jwt.get_unverified_header(token)
-            if self._secret is not None:
-                key, algorithms = self._secret, ["HS256"]
-            else:
-                key, algorithms = self._public.of(head), PublicKeys.ALGORITHMS
+            key, algorithms = self._key(token)
             claims = _decoded(token, key, algorithms, self._audience)
         except jwt.InvalidTokenError as error:
             raise _bad_token() from error
         return _user(claims)
+
+    def _key(self, token: str) -> tuple[str | jwt.PyJWK, list[str]]:
+        if self._secret is not None:
+            return self._secret, ["HS256"]
+        return self._public.of(jwt.get_unverified_header(token)), PublicKeys.ALGORITHMS
 
 
 class DemoAuth:

@@ -6,10 +6,11 @@ import logging
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-from audiostore import AudioStore, AudioStoreError, NotFound
+from audiostore import AudioStore, AudioStoreError, Cancelled, NotFound, Unavailable
 from audiostore.export import Book, Export, ExportOptions, Exports, ZipStream
 from examples.shared.auth import User
 from examples.shared.problems import RETRY_AFTER, Refused
@@ -41,11 +42,14 @@ class Exporting:
         """Begin to export *content*, a project whose flags say as what; only *user*'s own audio is heard in it.
 
         Raises:
-            InvalidBook, ValueError: it is no project. Refused: 429, too many of *user*'s are waiting.
+            Refused: 400, it is no project; 429, too many of *user*'s are waiting.
 
         """
-        book = Book.from_project(content, owner=user.id, project_id=project)
-        options = ExportOptions.from_project(content, zip=False)  # the ZIP is made while it is sent
+        try:
+            book = Book.from_project(content, owner=user.id, project_id=project)
+            options = ExportOptions.from_project(content, zip=False)  # the ZIP is made while it is sent
+        except ValueError as error:  # in words about what was sent, and nothing else
+            raise Refused(400, f"This can't be exported: {error}.") from error
         with self._lock:
             waiting = [each for each in self.exports.list(owner=user.id) if each.state in {"waiting", "running"}]
             if len(waiting) >= MOST:
@@ -64,7 +68,9 @@ class Exporting:
         return {"success": True, "exports": [self._told(each) for each in self.exports.list(owner=user.id)]}
 
     def delete(self, user: User, id: str) -> dict[str, Any]:
-        self.exports.delete(id, owner=user.id)
+        self.exports.cancel(id, owner=user.id)
+        with suppress(Unavailable):  # it is being made; whoever makes it stops now, and removes it
+            self.exports.delete(id, owner=user.id)
         return {"success": True}
 
     def zip(self, user: User, id: str) -> ZipStream:
@@ -111,6 +117,10 @@ class Exporting:
             self.exports.run(export.id, owner=export.owner)
         except NotFound:
             pass  # deleted before its turn came
+        except Unavailable:
+            _log.warning("export %s waits: it is made elsewhere, or storage is away", export.id)
+        except Cancelled:
+            self.exports.delete(export.id, owner=export.owner)
         except AudioStoreError:
             _log.exception("export %s failed", export.id)  # the export itself says so as well
         finally:

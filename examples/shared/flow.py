@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 from uuid import uuid4
 
 from audiostore import AudioFile, AudioStore, NotFound, Place
@@ -34,13 +34,19 @@ OPEN = frozenset({"/api/auth/config", "/api/auth/login", "/api/auth/refresh"})
 _TOGETHER = threading.BoundedSemaphore(2)
 
 
+class Headers(Protocol):
+    """A request's headers, as any framework has them."""
+
+    def get(self, key: str, /) -> str | None: ...
+
+
 class Asked(NamedTuple):
-    """What of a request is looked at before its body is read; ``headers`` in any case of letters."""
+    """What of a request is looked at before its body is read; ``headers`` take a name in any case of letters."""
 
     path: str
     host: str
     address: str
-    headers: Mapping[str, str]
+    headers: Headers
 
 
 class Admitted(NamedTuple):

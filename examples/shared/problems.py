@@ -68,7 +68,7 @@ _MESSAGES = {
 }
 
 _REFUSALS: dict[type[AudioStoreError], tuple[int, str, str]] = {
-    audiostore.NotFound: (404, "not_found", "There is no such recording. Perhaps it was deleted."),
+    audiostore.NotFound: (404, "not_found", "It is not there. Perhaps it was deleted."),
     audiostore.AlreadyExists: (409, "conflict", "This was done already."),
     audiostore.InvalidKey: (400, "bad_request", "No recording can be kept under these ids."),
     audiostore.ReservationExpired: (410, "expired", "The upload took too long. Please start it again."),
