@@ -1,6 +1,6 @@
 // One chapter on the page, with the list of its sections.
 
-import { confirmed, fill, fromTemplate, label, order, say } from "./dom.js";
+import { announce, confirmed, fill, fromTemplate, label, order } from "./dom.js";
 import { sortable, takesFiles } from "./dragging.js";
 import { clock, many } from "./words.js";
 
@@ -92,7 +92,7 @@ export class ChapterView {
     if (to < 0 || to >= book.chapters.length) return;
     book.moveChapter(this.chapter, to);
     button.focus();
-    say(`${this.chapter.name} is now chapter ${to + 1} of ${book.chapters.length}.`);
+    announce(`${this.chapter.name} is now chapter ${to + 1} of ${book.chapters.length}.`);
   }
 
   async #remove() {

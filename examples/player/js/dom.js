@@ -1,6 +1,7 @@
 // The few things that the page does with its document again and again.
 
 const toasts = document.getElementById("toasts");
+const announced = document.getElementById("announced");
 
 /** Copy a <template>; gives its element and, by their data-part, the parts in it. */
 export function fromTemplate(id) {
@@ -8,6 +9,11 @@ export function fromTemplate(id) {
   const parts = {};
   for (const part of root.querySelectorAll("[data-part]")) parts[part.dataset.part] = part;
   return { root, parts };
+}
+
+/** Read something out that those who see the page see anyway. */
+export function announce(message) {
+  announced.textContent = message;
 }
 
 /** Tell something that just happened; it is read out, shown for a while, and in nobody's way. */

@@ -1,6 +1,6 @@
 // One section on the page: its name, its recording with waveform, and what can be done with it.
 
-import { confirmed, fill, fromTemplate, label, say } from "./dom.js";
+import { announce, confirmed, fill, fromTemplate, label, say } from "./dom.js";
 import { sortable, takesFiles } from "./dragging.js";
 import { send } from "./sending.js";
 import { Waveform } from "./waveform.js";
@@ -110,7 +110,7 @@ export class SectionView {
       const section = page.book.section(this.section.id); // the book may have been loaded anew meanwhile
       if (!section) return say(`“${file.name}” is stored, but its section is gone. It is among the files.`, { trouble: true });
       page.book.attach(section, stored);
-      say(`“${stored.filename}” is the recording of ${section.name}.`);
+      announce(`“${stored.filename}” is the recording of ${section.name}.`);
     } catch (error) {
       parts.trouble.textContent = told(error);
       parts.trouble.hidden = false;
@@ -163,7 +163,7 @@ export class SectionView {
     button.focus();
     const chapter = this.#page.book.chapterOf(this.section);
     const place = chapter.sections.indexOf(this.section) + 1;
-    say(`${this.section.name} is now section ${place} of ${chapter.name}.`);
+    announce(`${this.section.name} is now section ${place} of ${chapter.name}.`);
   }
 
   async #detach() {
