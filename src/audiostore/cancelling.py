@@ -18,10 +18,11 @@ class CallerGone(BaseException):
 
 
 class Cancellation:
-    """One call that somebody may cancel, from any thread."""
+    """One call that somebody may cancel, from any thread. Made within another one, it is cancelled with that."""
 
     def __init__(self) -> None:
         self._cancelled = False
+        self._around = _current.get()
         self._undo: list[Callable[[], object]] = []
 
     def run(self, call: Callable[[], _T]) -> _T:
@@ -39,7 +40,12 @@ class Cancellation:
 
     @property
     def cancelled(self) -> bool:
-        return self._cancelled
+        return self._cancelled or (self._around is not None and self._around.cancelled)
+
+    @property
+    def has_made(self) -> bool:
+        """Whether the call has made something that ``undo`` would take back."""
+        return bool(self._undo)
 
     def undo(self) -> None:
         """Take back what the call made, now that it is over and nobody wants its result. Again does nothing."""

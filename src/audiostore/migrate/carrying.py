@@ -185,10 +185,10 @@ class Carrier:
             checked[:] = [self._verify(reservation, incoming, progress)]
 
         def superseded(old: Sequence[Removal]) -> None:
-            if self.erases:  # but only when the references have followed
+            if self.erases and old:  # but only when the references have followed
                 store.catalog.postpone([each.id for each in old], _HOUR)
                 removals.extend(old)
-            else:
+            elif old:
                 store.catalog.forget([each.id for each in old])
 
         place = incoming.place or (item.references[0].place if item.references else Place())
@@ -224,7 +224,9 @@ class Carrier:
         return "read"
 
     def _recorded(self, item: Item) -> AudioFile | None:
-        """Find what an earlier try recorded."""
+        """Find what an earlier try recorded; at the first try there is none."""
+        if len(item.attempts) == 1 and not self.source.switches:
+            return None
         found = self.target.catalog.find([item.address] if self.source.switches else item.attempts)
         mine = [each for each in found if each.owner == item.owner]
         if self.source.switches:
