@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from audiostore.paths import ChapterSectionPath, TemplatePath
     from audiostore.quota import CatalogQuota, FixedQuota, TieredQuota, Unlimited
     from audiostore.reports import AuditReport, Drift, Promotion, SweepReport
-    from audiostore.serving import Reply, serve
+    from audiostore.serving import Reply, serve, serve_file
     from audiostore.sizes import format_size, parse_size
     from audiostore.store import AudioStore
 
@@ -101,6 +101,7 @@ __all__ = [
     "format_size",
     "parse_size",
     "serve",
+    "serve_file",
 ]
 
 _HOMES = {
@@ -147,6 +148,7 @@ _HOMES = {
     "Unlimited": "audiostore.quota",
     "Reply": "audiostore.serving",
     "serve": "audiostore.serving",
+    "serve_file": "audiostore.serving",
     "format_size": "audiostore.sizes",
     "parse_size": "audiostore.sizes",
     "AudioStore": "audiostore.store",

@@ -38,6 +38,14 @@ class App(Protocol):
     def stamps(self) -> Mapping[str, str]: ...
 
 
+class Editable(App, Protocol):
+    """An app that saves carefully: ``swap`` writes over nobody else's edit."""
+
+    def swap(self, id: Any, old: str, new: str) -> bool: ...
+
+    def text(self, id: Any) -> str | None: ...
+
+
 class SqliteApp:
     def __init__(self, path: Path, *, id: str = "text primary key") -> None:
         self.path = path
@@ -58,6 +66,16 @@ class SqliteApp:
     def write(self, id: Any, text: str) -> None:
         with self._opened() as connection:
             connection.execute("update projects set project_data = ? where id = ?", [text, id])
+
+    def swap(self, id: Any, old: str, new: str) -> bool:
+        update = "update projects set project_data = ? where id = ? and project_data = ?"
+        with self._opened() as connection:
+            return connection.execute(update, [new, id, old]).rowcount > 0
+
+    def text(self, id: Any) -> str | None:
+        with self._opened() as connection:
+            found = connection.execute("select project_data from projects where id = ?", [id]).fetchone()
+        return None if found is None else found[0]
 
     def texts(self) -> Mapping[str, str | None]:
         with self._opened() as connection:
@@ -95,6 +113,14 @@ class PostgresApp:
 
     def write(self, id: Any, text: str) -> None:
         self.database.run("update projects set project_data = %s where id = %s", text, id)
+
+    def swap(self, id: Any, old: str, new: str) -> bool:
+        update = "update projects set project_data = %s where id = %s and project_data::text = %s returning 1"
+        return bool(self.database.rows(update, new, id, old))
+
+    def text(self, id: Any) -> str | None:
+        found = self.database.rows("select project_data::text from projects where id = %s", id)
+        return found[0][0] if found else None
 
     def texts(self) -> Mapping[str, str | None]:
         return dict(self.database.rows("select id::text, project_data::text from projects"))

@@ -5,6 +5,8 @@ from audiostore.migrate.journals.memory import MemoryJournal as MemoryJournal
 from audiostore.migrate.journals.postgres import PostgresJournal as PostgresJournal
 from audiostore.migrate.journals.sqlite import SQLiteJournal as SQLiteJournal
 from audiostore.migrate.migration import Migration as Migration
+from audiostore.migrate.originals import Originals as Originals
+from audiostore.migrate.projects import ProjectsTable as ProjectsTable
 from audiostore.migrate.protocols import Change as Change
 from audiostore.migrate.protocols import Journal as Journal
 from audiostore.migrate.protocols import ProjectRow as ProjectRow
