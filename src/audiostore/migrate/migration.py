@@ -181,7 +181,7 @@ class Migration:
             for each in self._work.journal.claim(
                 self.job, worker, state="open", limit=1, lease=self._lease, owner=owner, only=item.id
             ):
-                self._work.journal.settle(self.job, [self._carrier(threading.Event()).carry(each)])
+                self._work.journal.settle(self.job, [self._carrier(threading.Event()).carry(each).settled])
         for each in self._work.journal.claim(
             self.job, worker, state="copied", limit=1, lease=self._lease, owner=owner, only=item.id
         ):
@@ -237,8 +237,7 @@ class Migration:
     def _run(self, report: MigrationReport) -> Iterator[MigrationEvent]:
         index = Index.of(self._work.references, owner=self._work.owner)
         report.projects = index.projects
-        done = {each.id: each.address for each in self._work.items() if each.state == "done"}
-        addresses = set(done.values())
+        addresses = {each.address for each in self._work.items() if each.state == "done"}
         for page in in_pages(replace(self._survey, arrived=set(addresses)).planned(index)):
             items = [each for each in page if isinstance(each, Item)]
             self._work.journal.plan(self.job, items)
@@ -247,6 +246,7 @@ class Migration:
             yield from (_planned(each, each.outcome) for each in items if each.state == "left")
         report.found = len(addresses)
         del index, addresses
+        done = {each.id for each in self._work.items() if each.state == "done"}
         halt = threading.Event()
         crew = Crew(
             job=self.job,

@@ -34,33 +34,34 @@ class Undoing:
     workers: int
 
     def events(self) -> Iterator[MigrationEvent]:
-        run = new_id()
-        stuck: list[Settled] = []
-        # Each batch has a name of its own: what is stuck stays held until all others had their turn.
-        for batch in self._batches(run, "done"):
-            back, other = self._with_originals(batch)
-            restored: list[Settled] = []
-            told = [*rewrite(self.work.references, back, self.work.target.backend.name, "back"), *other]
-            for each in told:
-                now = Settled(
-                    id=each.item.id,
-                    fence=each.item.fence,
-                    state="copied" if each.finished else "done",
-                    outcome=each.item.outcome,
-                    detail=each.detail,
-                )
-                (restored if each.finished else stuck).append(now)
-                yield _event("restore", each.item, "rolled_back" if each.finished else "failed", each)
-                if not each.finished:
-                    yield _event("remove", each.item, "kept", each)
-            self._settle(restored)
-        yield from self._remove(run)
-        self._settle(stuck)
+        run, held = new_id(), dict[str, Item]()
+        try:
+            # Each batch has a name of its own: what is stuck stays held until all others had their turn.
+            for batch in self._batches(run, "done", held):
+                yield from self._restore(batch)
+            yield from self._remove(run, held)
+        finally:
+            self._settle([_as_it_was(each) for each in held.values()])
 
-    def _remove(self, run: str) -> Iterator[MigrationEvent]:
+    def _restore(self, batch: Sequence[Item]) -> Iterator[MigrationEvent]:
+        back, other = self._with_originals(batch)
+        restored: list[Settled] = []
+        for each in (*rewrite(self.work.references, back, self.work.target.backend.name, "back"), *other):
+            if each.finished:
+                item = each.item
+                restored.append(
+                    Settled(id=item.id, fence=item.fence, state="copied", outcome=item.outcome, detail=each.detail)
+                )
+                yield _event("restore", item, "rolled_back", each)
+            else:
+                yield _event("restore", each.item, "failed", each)
+                yield _event("remove", each.item, "kept", each)
+        self._settle(restored)
+
+    def _remove(self, run: str, held: dict[str, Item]) -> Iterator[MigrationEvent]:
         index = Index.of(self.work.references)  # everybody's: a copy may have got into another project
         with ThreadPoolExecutor(self.workers) as pool:
-            for batch in self._batches(f"{run}.remove", "copied"):
+            for batch in self._batches(f"{run}.remove", "copied", held):
                 settled: list[Settled] = []
                 for item, (outcome, detail) in zip(
                     batch, pool.map(lambda each: self._removed(each, index), batch), strict=True
@@ -135,7 +136,7 @@ class Undoing:
         except OSError as error:
             raise from_os_error(error, item.address) from error
 
-    def _batches(self, run: str, state: Copying) -> Iterator[Sequence[Item]]:
+    def _batches(self, run: str, state: Copying, held: dict[str, Item]) -> Iterator[Sequence[Item]]:
         for number in count():
             batch = self.work.journal.claim(
                 self.work.job,
@@ -147,10 +148,15 @@ class Undoing:
             )
             if not batch:
                 return
+            held |= {each.id: each for each in batch}
             yield batch
 
     def _settle(self, settled: Sequence[Settled]) -> None:
         self.work.journal.settle(self.work.job, settled)
+
+
+def _as_it_was(item: Item) -> Settled:
+    return Settled(id=item.id, fence=item.fence, state=item.state, outcome=item.outcome, detail=item.detail)
 
 
 def _event(
