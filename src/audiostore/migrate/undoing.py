@@ -72,7 +72,9 @@ class Undoing:
                 self._settle(settled)
 
     def _removed(self, item: Item, index: Index) -> tuple[Outcome, str | None]:
-        if item.key in index.by_path:
+        named = index.by_path.get(item.key or "", ())
+        # Where the copy is the original, those who name it without a record do what is wanted.
+        if any(each.upload_id == item.file or not item.facts.get("adopted") for each in named):
             return "kept", "a project names the copy"
         if index.unparsable:
             return "kept", "a project can't be read, and may name the copy"
