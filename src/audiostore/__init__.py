@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 from audiostore._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from audiostore.aio import AsyncAudioStore, AsyncByteStream, AsyncReply
     from audiostore.errors import (
         AlreadyExists,
         AudioStoreError,
+        Cancelled,
         ChecksumMismatch,
         ConfigurationError,
         FileTooLarge,
+        InvalidBook,
         InvalidKey,
         LinkExpired,
         LinkInvalid,
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
         PermissionDenied,
         QuotaExceeded,
         ReservationExpired,
+        SectionsMissing,
         StorageFull,
         Unavailable,
         UnsupportedAudio,
@@ -56,10 +60,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlreadyExists",
+    "AsyncAudioStore",
+    "AsyncByteStream",
+    "AsyncReply",
     "AudioFile",
     "AudioStore",
     "AudioStoreError",
     "AuditReport",
+    "Cancelled",
     "CatalogQuota",
     "ChapterSectionPath",
     "ChecksumMismatch",
@@ -68,6 +76,7 @@ __all__ = [
     "Event",
     "FileTooLarge",
     "FixedQuota",
+    "InvalidBook",
     "InvalidKey",
     "Key",
     "Limits",
@@ -86,6 +95,7 @@ __all__ = [
     "Reply",
     "ReservationExpired",
     "ResumableGrant",
+    "SectionsMissing",
     "SignedUrl",
     "Staged",
     "StorageFull",
@@ -104,11 +114,16 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncAudioStore": "audiostore.aio",
+    "AsyncByteStream": "audiostore.aio",
+    "AsyncReply": "audiostore.aio",
     "AlreadyExists": "audiostore.errors",
     "AudioStoreError": "audiostore.errors",
+    "Cancelled": "audiostore.errors",
     "ChecksumMismatch": "audiostore.errors",
     "ConfigurationError": "audiostore.errors",
     "FileTooLarge": "audiostore.errors",
+    "InvalidBook": "audiostore.errors",
     "InvalidKey": "audiostore.errors",
     "LinkExpired": "audiostore.errors",
     "LinkInvalid": "audiostore.errors",
@@ -117,6 +132,7 @@ _HOMES = {
     "PermissionDenied": "audiostore.errors",
     "QuotaExceeded": "audiostore.errors",
     "ReservationExpired": "audiostore.errors",
+    "SectionsMissing": "audiostore.errors",
     "StorageFull": "audiostore.errors",
     "Unavailable": "audiostore.errors",
     "UnsupportedAudio": "audiostore.errors",

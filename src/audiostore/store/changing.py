@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
+from audiostore.cancelling import check_cancelled, undo_if_cancelled
 from audiostore.errors import AlreadyExists, AudioStoreError, NotFound
 from audiostore.ids import new_id
 from audiostore.models import UNSET, AudioFile, Limits, Place, PlaceId, Removal, Unset, Upload, parse_text
@@ -84,6 +86,7 @@ class Changing(Writing):
         after = None
         while page := self.catalog.list(owner, after=after, limit=PAGE):
             for record in page:
+                check_cancelled()
                 if record.backend != self.backend.name and source in {None, record.backend}:
                     yield from self._promotion(record)
             after = page[-1].id
@@ -134,6 +137,7 @@ class Changing(Writing):
             self._erase_what_came(self.catalog.release(reservation.id), reservation.backend)
         count = 0
         while page := self.catalog.list(owner, place, limit=PAGE):
+            check_cancelled()
             hidden: Sequence[Removal] = self.catalog.hide(owner, [file.id for file in page])
             count += len(hidden)
             self._erase(hidden)
@@ -153,10 +157,13 @@ class Changing(Writing):
                     content_type=record.content_type,
                     duration=record.duration,
                 )
-                return self.catalog.commit(reservation.id, written, limits=limits)[0]
+                check_cancelled()
+                copied, _ = self.catalog.commit(reservation.id, written, limits=limits)
             except BaseException as error:
                 self._undo(reservation, error, ours=not isinstance(error, AlreadyExists))
                 raise
+        undo_if_cancelled(partial(self._take_back, copied))
+        return copied
 
     def _promote(self, record: AudioFile) -> AudioFile:
         if record.backend == self.backend.name:

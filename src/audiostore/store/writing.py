@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from audiostore.cancelling import Cancelled, check_cancelled, undo_if_cancelled
 from audiostore.errors import (
     AlreadyExists,
     AudioStoreError,
@@ -40,6 +39,7 @@ from audiostore.models import (
 from audiostore.protocols import Backend, Progress, Request, Written
 from audiostore.sources import Source
 from audiostore.staging import Refusal, StagingArea, staging_area
+from audiostore.store.heartbeat import Heartbeat
 from audiostore.store.parts import StoreParts
 
 _log = logging.getLogger("audiostore")
@@ -58,8 +58,14 @@ class Wanted:
     replaces: AudioFile | None = None
     instead_of: str | None = None
     only_over: Key | None = None
+    as_is: bool = False
     limits: Limits | None = None
     progress: Progress | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody but the caller can know of the file: who repeats the call has its idempotency key."""
+        return self.replaces is None and self.instead_of is None and self.idempotency_key is None
 
 
 class Writing(StoreParts):
@@ -78,6 +84,7 @@ class Writing(StoreParts):
         metadata: Metadata | None = None,
         idempotency_key: str | None = None,
         move: bool = False,
+        as_is: bool = False,
         progress: Progress | None = None,
     ) -> AudioFile:
         """Store *source* for *owner*, at a place in a book, and give back its record.
@@ -90,6 +97,7 @@ class Writing(StoreParts):
         An equal *idempotency_key* (per owner, for a week) gives the first result back instead of storing again.
         With *move* the caller gives a path away: it is linked instead of copied where that can be done, and removed
         once the file is stored. *progress* is called with the bytes sent so far; what it raises cancels the put.
+        *as_is* passes the store's processor by: for what the app made itself, never for an upload.
 
         Either the file is stored, recorded and counted when this returns, or nothing is.
 
@@ -113,6 +121,7 @@ class Writing(StoreParts):
             content_type=content_type,
             metadata=dict(metadata or {}),
             idempotency_key=None if idempotency_key is None else parse_text("idempotency_key", idempotency_key),
+            as_is=as_is,
             progress=progress,
         )
         with self.events.operation("put", owner=owner) as operation:
@@ -168,16 +177,16 @@ class Writing(StoreParts):
                 refuse=refuse,
                 move=move,
             )
-            staged = self._processed(area, staged, usage.limits)
+            staged = self._processed(area, staged, usage.limits, as_is=wanted.as_is)
             file = self._keep(staged, wanted, operation)
         if move and isinstance(source, str | os.PathLike):
             _give_up(os.fspath(source))
         return file
 
-    def _processed(self, area: StagingArea, staged: Staged, limits: Limits) -> Staged:
+    def _processed(self, area: StagingArea, staged: Staged, limits: Limits, *, as_is: bool) -> Staged:
         if staged.size == 0:
             raise UnsupportedAudio("empty", "there are no bytes in it")
-        if self.process is not None:
+        if self.process is not None and not as_is:
             staged = area.settle(staged, self.process(staged))
         if limits.types is not None and not allows(limits.types, staged.content_type):
             raise UnsupportedAudio("type", f"{staged.content_type} is not among {', '.join(sorted(limits.types))}")
@@ -215,6 +224,7 @@ class Writing(StoreParts):
             written = Written(
                 size=staged.size, sha256=staged.sha256, content_type=staged.content_type, duration=staged.duration
             )
+            check_cancelled()
             file, superseded = self.catalog.commit(
                 reservation.id, written, limits=wanted.limits, only_over=wanted.only_over
             )
@@ -224,6 +234,8 @@ class Writing(StoreParts):
             resumable = wanted.idempotency_key is not None and self.fallback is None
             self._undo(reservation, error, ours=ours, resumable=resumable)
             raise
+        if wanted.is_new:
+            undo_if_cancelled(partial(self._take_back, file))
         self._erase(superseded)
         if wanted.instead_of is not None or (wanted.replaces is not None and wanted.replaces.sha256 is None):
             self._shut(superseded)
@@ -288,6 +300,10 @@ class Writing(StoreParts):
 
         return Heartbeat(extend, min(self.ttl, self.hold) / 3, reservation.resume, progress)
 
+    def _take_back(self, file: AudioFile) -> None:
+        """Delete what a call has made whose caller is gone."""
+        self._erase(self.catalog.hide(file.owner, [file.id]))
+
     def _undo(
         self, reservation: Reservation, error: BaseException, *, ours: bool = True, resumable: bool = False
     ) -> None:
@@ -302,6 +318,8 @@ class Writing(StoreParts):
             if ours and not removals:
                 # Somebody ended the reservation and erased the key, perhaps before our bytes came to lie there.
                 self.catalog.discard(reservation.backend, [reservation.key], wait)
+            elif isinstance(error, Cancelled):
+                self._erase_what_came(removals, reservation.backend)  # the caller waits until it is undone
             elif removals and wait:
                 self.catalog.postpone([each.id for each in removals], wait)
             else:
@@ -309,35 +327,6 @@ class Writing(StoreParts):
         except AudioStoreError as second:
             # The reservation's ttl ends it; the first error is the one that tells what happened.
             error.add_note(f"and the reservation could not be released, it will expire: {second}")
-
-
-class Heartbeat:
-    """Keeps a reservation alive while its bytes flow, and with it whatever is needed to resume."""
-
-    def __init__(
-        self,
-        extend: Callable[[str | None], None],
-        interval: timedelta,
-        resume: str | None = None,
-        progress: Progress | None = None,
-    ) -> None:
-        self.error: AudioStoreError | None = None
-        self._extend = extend
-        self._interval = interval.total_seconds()
-        self._resume = resume
-        self._progress = progress
-        self._last = time.monotonic()
-
-    def __call__(self, done: int, resume: str | None) -> None:
-        if self._progress is not None:
-            self._progress(done, resume)
-        if resume != self._resume or time.monotonic() - self._last >= self._interval:
-            try:
-                self._extend(resume)
-            except AudioStoreError as error:
-                self.error = error  # the catalog's trouble, not the backend's
-                raise
-            self._resume, self._last = resume, time.monotonic()
 
 
 def _arrived(backend: Backend, reservation: Reservation) -> bool:
