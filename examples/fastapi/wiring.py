@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, ParamSpec, TypeVar
 
@@ -43,7 +43,7 @@ class Site:
         return await self.astore.run(lambda _: method(*args, **named))
 
     @asynccontextmanager
-    async def life(self, app: FastAPI) -> AsyncIterator[None]:
+    async def life(self, app: FastAPI) -> AsyncGenerator[None]:
         yield
         await self.astore.close()
 

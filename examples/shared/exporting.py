@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from audiostore import AudioStore, AudioStoreError, Cancelled, NotFound, Unavailable
 from audiostore.export import Book, Export, ExportOptions, Exports, ZipStream
@@ -130,10 +131,8 @@ class Exporting:
 
 def zip_headers(stream: ZipStream) -> dict[str, str]:
     """Give the headers of a download; the name goes out in the form that takes any language."""
-    from urllib.parse import quote
-
-    headers = {
-        "Content-Type": "application/zip",
+    return {
+        "Content-Type": stream.content_type,
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(stream.filename, safe='')}",
+        "Content-Length": str(stream.length),
     }
-    return headers if stream.length is None else {**headers, "Content-Length": str(stream.length)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 from examples.shared.problems import Refused
@@ -56,10 +56,11 @@ def whole(fields: Mapping[str, Any], name: str, *, least: int = 0, most: int, de
 
 def texts(fields: Mapping[str, Any], name: str, *, most: int, longest: int) -> list[str]:
     """Give a list of text, *most* of them."""
-    values: object = fields.get(name)
-    if not isinstance(values, Sequence) or isinstance(values, str | bytes) or not values or len(values) > most:
+    given: object = fields.get(name)
+    values = cast("list[object]", given) if isinstance(given, list) else []
+    if not 1 <= len(values) <= most:
         raise Refused(400, f"{name} must be a list of 1 to {most}.")
-    return [required({name: each}, name, longest=longest) for each in cast("Sequence[object]", values)]
+    return [required({name: each}, name, longest=longest) for each in values]
 
 
 def _is_unicode(value: str) -> bool:
