@@ -6,8 +6,7 @@ What is kept in memory is a frame or two, and the length of a fade at the end; a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
@@ -19,12 +18,13 @@ from av.filter import Graph
 from audiostore.audio.checking import check_decoded
 from audiostore.audio.engine import Reader, opened
 from audiostore.audio.headers import check_outside
+from audiostore.audio.looking import naming
 from audiostore.audio.metering import sound_within
 from audiostore.audio.parts import Part
 from audiostore.audio.probing import header_duration
 from audiostore.audio.reshaping import LAYOUTS, Reshaper, pulled, reshaped, through
 from audiostore.audio.segments import collect_segment, segment_frames
-from audiostore.errors import NotFound, PermissionDenied, UnsupportedAudio
+from audiostore.errors import UnsupportedAudio
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -127,18 +127,6 @@ def silence(kind: Kind, time: timedelta) -> Iterator[AudioFrame]:
         frame.sample_rate = kind.sample_rate
         left -= frame.samples
         yield frame
-
-
-@contextmanager
-def naming(number: int, part: Part) -> Generator[None]:
-    """Say which part it was that could not be read."""
-    which = f"part {number}" + (f" ({part.title})" if part.title else "")
-    try:
-        yield
-    except UnsupportedAudio as error:
-        raise UnsupportedAudio(error.code, f"{which}: {error.detail}", part=number) from error
-    except (NotFound, PermissionDenied) as error:
-        raise type(error)(f"{which}: {error.what}") from error
 
 
 def _complete(reader: Reader) -> Iterator[AudioFrame]:

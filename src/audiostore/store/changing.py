@@ -12,8 +12,9 @@ from audiostore.models import UNSET, AudioFile, Limits, Place, PlaceId, Removal,
 from audiostore.protocols import Request, Written
 from audiostore.reports import Promotion
 from audiostore.staging import staging_area
+from audiostore.store.heartbeat import StorageOutage
 from audiostore.store.reading import PAGE, verify
-from audiostore.store.writing import StorageOutage, Wanted, Writing
+from audiostore.store.writing import Wanted, Writing
 
 
 class Changing(Writing):
