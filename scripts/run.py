@@ -27,6 +27,7 @@ LEVELS = ("runtime", "test", "dev")  # each holds the ones before it
 COMMANDS = {
     "demo": "the main job end to end on disk + SQLite, with a real recording (demo supabase: on a served fake)",
     "tests": "every test: the code, the docs, the README, a real browser (more words go to pytest)",
+    "soak": "the whole of what the tests do a share of: long races, fault matrices, loops of kills",
     "lint": "ruff, mypy, pyright and the layer contracts",
     "docs": "check the generated tables, then build the site into site/",
     "tables": "write the generated tables of the docs anew",
@@ -54,6 +55,7 @@ def main() -> int:
     run = {
         "demo": demo,
         "tests": coverage if options.coverage else tests,
+        "soak": soak,
         "lint": lint,
         "docs": docs,
         "tables": tables,
@@ -94,6 +96,23 @@ def coverage(more: list[str]) -> int:
     # A run that was killed has no closing line; whatever it printed last must not look like one.
     say(closing if code >= 0 else f"pytest was killed by signal {-code}")
     return abs(code) or reported
+
+
+def soak(more: list[str]) -> int:
+    """Do the whole of what the tests do a share of, then the loops; everything runs, whatever failed before it."""
+    install("test")
+    os.environ["TEST_SOAK"] = "1"
+    loops = [
+        ["tests/crashes/kill_loop.py", "--kills", "5000"],
+        ["tests/crashes/kill_loop.py", "--kills", "1000", "--world", "cloud"],
+        ["tests/crashes/whole_matrix.py", "--world", "disk"],
+        ["tests/crashes/whole_matrix.py", "--world", "cloud"],
+    ]
+    failed = call(PYTHON, "-m", *_pytest(["-m", "slow", *more]))
+    for loop in loops:
+        say("$ python " + " ".join(loop))
+        failed = call(PYTHON, *loop) or failed
+    return failed
 
 
 def lint(more: list[str]) -> int:
