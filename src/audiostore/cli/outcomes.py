@@ -47,7 +47,7 @@ class Outcome(IntEnum):
     NOT_FOUND = 3, "no such file, or not this owner's"
     REFUSED = 4, "refused: quota, size, type, no permission, or the name is taken"
     UNAVAILABLE = 5, "storage or catalog is unavailable, or the disk is full: try again later"
-    FINDINGS = 6, "what is stored does not agree: audit, doctor, a checksum"
+    FINDINGS = 6, "what is stored does not agree (audit, doctor, a checksum), or an export lacks sections"
     INTERRUPTED = 130, "interrupted (Ctrl-C); what was begun is undone"
     UNREAD = 141, "the reader of our output went away (| head)"
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from audiostore.cancelling import CallerGone, check_cancelled, undo_if_cancelled
 from audiostore.errors import (
     AlreadyExists,
     AudioStoreError,
@@ -30,6 +30,7 @@ from audiostore.models import (
     Metadata,
     Place,
     PlaceId,
+    Removal,
     Reservation,
     Staged,
     Upload,
@@ -40,9 +41,17 @@ from audiostore.models import (
 from audiostore.protocols import Backend, Progress, Request, Written
 from audiostore.sources import Source
 from audiostore.staging import Refusal, StagingArea, staging_area
+from audiostore.store.heartbeat import Heartbeat, StorageOutage
 from audiostore.store.parts import StoreParts
 
 _log = logging.getLogger("audiostore")
+
+
+Check: TypeAlias = Callable[[Reservation, Progress], None]
+"""Looks at what was written before it is recorded, and raises if it is not what was sent."""
+
+Supersede: TypeAlias = Callable[[Sequence[Removal]], None]
+"""Takes over the removals of what a replacement made superfluous, which otherwise would be erased at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +67,19 @@ class Wanted:
     replaces: AudioFile | None = None
     instead_of: str | None = None
     only_over: Key | None = None
+    as_is: bool = False
     limits: Limits | None = None
     progress: Progress | None = None
+    # What only those ask for who bring files from elsewhere.
+    id: str | None = None
+    hold: timedelta | None = None
+    check: Check | None = None
+    supersede: Supersede | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody but the caller can know of the file: who repeats the call has its idempotency key."""
+        return self.replaces is None and self.instead_of is None and self.idempotency_key is None
 
 
 class Writing(StoreParts):
@@ -78,6 +98,7 @@ class Writing(StoreParts):
         metadata: Metadata | None = None,
         idempotency_key: str | None = None,
         move: bool = False,
+        as_is: bool = False,
         progress: Progress | None = None,
     ) -> AudioFile:
         """Store *source* for *owner*, at a place in a book, and give back its record.
@@ -90,6 +111,7 @@ class Writing(StoreParts):
         An equal *idempotency_key* (per owner, for a week) gives the first result back instead of storing again.
         With *move* the caller gives a path away: it is linked instead of copied where that can be done, and removed
         once the file is stored. *progress* is called with the bytes sent so far; what it raises cancels the put.
+        *as_is* passes the store's processor by: for what the app made itself, never for an upload.
 
         Either the file is stored, recorded and counted when this returns, or nothing is.
 
@@ -113,6 +135,7 @@ class Writing(StoreParts):
             content_type=content_type,
             metadata=dict(metadata or {}),
             idempotency_key=None if idempotency_key is None else parse_text("idempotency_key", idempotency_key),
+            as_is=as_is,
             progress=progress,
         )
         with self.events.operation("put", owner=owner) as operation:
@@ -168,16 +191,16 @@ class Writing(StoreParts):
                 refuse=refuse,
                 move=move,
             )
-            staged = self._processed(area, staged, usage.limits)
+            staged = self._processed(area, staged, usage.limits, as_is=wanted.as_is)
             file = self._keep(staged, wanted, operation)
         if move and isinstance(source, str | os.PathLike):
             _give_up(os.fspath(source))
         return file
 
-    def _processed(self, area: StagingArea, staged: Staged, limits: Limits) -> Staged:
+    def _processed(self, area: StagingArea, staged: Staged, limits: Limits, *, as_is: bool) -> Staged:
         if staged.size == 0:
             raise UnsupportedAudio("empty", "there are no bytes in it")
-        if self.process is not None:
+        if self.process is not None and not as_is:
             staged = area.settle(staged, self.process(staged))
         if limits.types is not None and not allows(limits.types, staged.content_type):
             raise UnsupportedAudio("type", f"{staged.content_type} is not among {', '.join(sorted(limits.types))}")
@@ -197,7 +220,7 @@ class Writing(StoreParts):
             raise outage.error from outage.error.__cause__
 
     def _keep_in(self, backend: Backend, staged: Staged, wanted: Wanted, operation: Progressing) -> AudioFile:
-        upload_id = new_id()
+        upload_id = wanted.id or new_id()
         reservation = self.catalog.reserve(self._request(upload_id, backend, staged, wanted))
         operation.learn(
             file=reservation.file_id, key=reservation.key, backend=reservation.backend, bytes=reservation.size
@@ -205,16 +228,12 @@ class Writing(StoreParts):
         if reservation.state == "committed":
             return self._resolve(reservation.file_id, wanted.owner)
         try:
-            self._write(
-                reservation,
-                staged,
-                wanted.progress,
-                repeated=reservation.id != upload_id,
-                repeatable=wanted.idempotency_key is not None,
-            )
+            self._write(reservation, staged, wanted, repeated=reservation.id != upload_id)
+            self._check(reservation, wanted)
             written = Written(
                 size=staged.size, sha256=staged.sha256, content_type=staged.content_type, duration=staged.duration
             )
+            check_cancelled()
             file, superseded = self.catalog.commit(
                 reservation.id, written, limits=wanted.limits, only_over=wanted.only_over
             )
@@ -224,7 +243,9 @@ class Writing(StoreParts):
             resumable = wanted.idempotency_key is not None and self.fallback is None
             self._undo(reservation, error, ours=ours, resumable=resumable)
             raise
-        self._erase(superseded)
+        if wanted.is_new:
+            undo_if_cancelled(partial(self._take_back, file))
+        (wanted.supersede or self._erase)(superseded)
         if wanted.instead_of is not None or (wanted.replaces is not None and wanted.replaces.sha256 is None):
             self._shut(superseded)
         return file
@@ -250,7 +271,7 @@ class Writing(StoreParts):
             content_type=staged.content_type,
             limits=wanted.limits,
             ttl=self.ttl,
-            hold=self.hold,
+            hold=self.hold if wanted.hold is None else wanted.hold,
             sha256=staged.sha256,
             metadata={**wanted.metadata, **staged.metadata},
             replaces=wanted.replaces.id if wanted.replaces else None,
@@ -258,35 +279,46 @@ class Writing(StoreParts):
             instead_of=wanted.instead_of,
         )
 
-    def _write(
-        self,
-        reservation: Reservation,
-        staged: Staged,
-        progress: Progress | None,
-        *,
-        repeated: bool,
-        repeatable: bool,
-    ) -> None:
+    def _write(self, reservation: Reservation, staged: Staged, wanted: Wanted, *, repeated: bool) -> None:
         backend = self._backend(reservation.backend)
-        heartbeat = self._heartbeat(reservation, progress)
+        heartbeat = self._heartbeat(reservation, wanted.progress, wanted.hold)
         try:
             # An earlier try may have brought the bytes and been cut off before its commit.
             if not (repeated and _arrived(backend, reservation)):
                 backend.write(reservation.key, staged, resume=reservation.resume, progress=heartbeat)
         except AlreadyExists:
             # A call with the same idempotency key, thought dead, was faster: the bytes are the same.
-            if not (repeatable and _arrived(backend, reservation)):
+            if not (wanted.idempotency_key is not None and _arrived(backend, reservation)):
                 raise
         except Unavailable as error:
             if error is heartbeat.error:
                 raise
             raise StorageOutage(error) from error
 
-    def _heartbeat(self, reservation: Reservation, progress: Progress | None) -> Heartbeat:
-        def extend(resume: str | None) -> None:
-            self.catalog.extend(reservation.id, ttl=self.ttl, hold=self.hold, resume=resume)
+    def _check(self, reservation: Reservation, wanted: Wanted) -> None:
+        if wanted.check is None:
+            return
+        heartbeat = self._heartbeat(reservation, None, wanted.hold)
+        try:
+            wanted.check(reservation, heartbeat)
+        except Unavailable as error:
+            if error is heartbeat.error:
+                raise
+            raise StorageOutage(error) from error
 
-        return Heartbeat(extend, min(self.ttl, self.hold) / 3, reservation.resume, progress)
+    def _heartbeat(
+        self, reservation: Reservation, progress: Progress | None, hold: timedelta | None = None
+    ) -> Heartbeat:
+        held = self.hold if hold is None else hold
+
+        def extend(resume: str | None) -> None:
+            self.catalog.extend(reservation.id, ttl=self.ttl, hold=held, resume=resume)
+
+        return Heartbeat(extend, min(self.ttl, held or self.ttl) / 3, reservation.resume, progress)
+
+    def _take_back(self, file: AudioFile) -> None:
+        """Delete what a call has made whose caller is gone."""
+        self._erase(self.catalog.hide(file.owner, [file.id]))
 
     def _undo(
         self, reservation: Reservation, error: BaseException, *, ours: bool = True, resumable: bool = False
@@ -302,6 +334,8 @@ class Writing(StoreParts):
             if ours and not removals:
                 # Somebody ended the reservation and erased the key, perhaps before our bytes came to lie there.
                 self.catalog.discard(reservation.backend, [reservation.key], wait)
+            elif isinstance(error, CallerGone):
+                self._erase_what_came(removals, reservation.backend)  # the caller waits until it is undone
             elif removals and wait:
                 self.catalog.postpone([each.id for each in removals], wait)
             else:
@@ -311,48 +345,11 @@ class Writing(StoreParts):
             error.add_note(f"and the reservation could not be released, it will expire: {second}")
 
 
-class Heartbeat:
-    """Keeps a reservation alive while its bytes flow, and with it whatever is needed to resume."""
-
-    def __init__(
-        self,
-        extend: Callable[[str | None], None],
-        interval: timedelta,
-        resume: str | None = None,
-        progress: Progress | None = None,
-    ) -> None:
-        self.error: AudioStoreError | None = None
-        self._extend = extend
-        self._interval = interval.total_seconds()
-        self._resume = resume
-        self._progress = progress
-        self._last = time.monotonic()
-
-    def __call__(self, done: int, resume: str | None) -> None:
-        if self._progress is not None:
-            self._progress(done, resume)
-        if resume != self._resume or time.monotonic() - self._last >= self._interval:
-            try:
-                self._extend(resume)
-            except AudioStoreError as error:
-                self.error = error  # the catalog's trouble, not the backend's
-                raise
-            self._resume, self._last = resume, time.monotonic()
-
-
 def _arrived(backend: Backend, reservation: Reservation) -> bool:
     try:
         return backend.stat(reservation.key).size == reservation.size
     except NotFound:
         return False
-
-
-class StorageOutage(Exception):
-    """An ``Unavailable`` of the backend, told apart from one of the catalog: only this one has a fallback."""
-
-    def __init__(self, error: Unavailable) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 def _is_unknown(error: BaseException) -> bool:
