@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 OLDEST = (3, 11)
-LEVELS = ("runtime", "test", "dev")  # each holds the ones before it
+LEVELS = ("runtime", "test", "dev", "release")  # each holds the ones before it
 
 COMMANDS = {
     "demo": "the main job end to end on disk + SQLite, with a real recording (demo supabase: on a served fake)",
@@ -32,6 +32,8 @@ COMMANDS = {
     "docs": "check the generated tables, then build the site into site/",
     "tables": "write the generated tables of the docs anew",
     "wheel": "build the sdist and the wheel, and try the wheel in an environment of its own",
+    "pythons": "the wheel on every Python that is found: each extra alone, and most tests (or: pythons 3.13 --smoke)",
+    "oldest": "the wheel with the oldest versions that its extras allow, and most tests",
     "bench": "the benchmarks, all or those that are named",
 }
 
@@ -60,6 +62,8 @@ def main() -> int:
         "docs": docs,
         "tables": tables,
         "wheel": wheel,
+        "pythons": lambda more: installed("pythons", more),
+        "oldest": lambda more: installed("oldest", more),
         "bench": bench,
     }[options.command]
     try:
@@ -160,6 +164,12 @@ def wheel(more: list[str]) -> int:
         python = elsewhere / "venv" / "bin" / "python"
         subprocess.run([str(python), "-m", "pip", "install", "-qq", str(built)], check=True)
         return call(python, "-I", ROOT / "scripts" / "smoke.py", cwd=elsewhere)
+
+
+def installed(what: str, more: list[str]) -> int:
+    install("release")
+    shutil.rmtree(ROOT / "dist", ignore_errors=True)
+    return call(PYTHON, "-m", "build", "--outdir", "dist") or call(PYTHON, "scripts/installed.py", what, *more)
 
 
 def bench(more: list[str]) -> int:
