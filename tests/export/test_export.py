@@ -15,7 +15,6 @@ from audiostore import (
     AlreadyExists,
     AudioStore,
     Cancelled,
-    ConfigurationError,
     NotFound,
     SectionsMissing,
     UnsupportedAudio,
@@ -475,18 +474,3 @@ def test_what_progress_raises_ends_it(store: AudioStore, three: Book, tmp_path: 
 
     with pytest.raises(LookupError):
         export(store, three, to=tmp_path / "out", progress=angry)
-
-
-def test_without_the_extra_words_can_be_exported_and_audio_says_what_is_missing(
-    store: AudioStore, three: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_extra(name: str) -> Any:
-        raise ConfigurationError('audio needs PyAV and pydub: pip install "audiostore[audio]"')
-
-    from audiostore import audio
-
-    monkeypatch.delattr(audio, "join", raising=False)
-    monkeypatch.setattr(audio, "__getattr__", no_extra)
-    with pytest.raises(ConfigurationError, match="pip install"):
-        export(store, three, to=tmp_path / "a")
-    assert export(store, three, to=tmp_path / "b", audio=False).files
