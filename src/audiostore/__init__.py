@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 from audiostore._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from audiostore.aio import AsyncAudioStore, AsyncByteStream, AsyncReply
     from audiostore.errors import (
         AlreadyExists,
         AudioStoreError,
+        Cancelled,
         ChecksumMismatch,
         ConfigurationError,
         FileTooLarge,
+        InvalidBook,
         InvalidKey,
         LinkExpired,
         LinkInvalid,
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
         PermissionDenied,
         QuotaExceeded,
         ReservationExpired,
+        SectionsMissing,
         StorageFull,
         Unavailable,
         UnsupportedAudio,
@@ -49,17 +53,23 @@ if TYPE_CHECKING:
     )
     from audiostore.paths import ChapterSectionPath, TemplatePath
     from audiostore.quota import CatalogQuota, FixedQuota, TieredQuota, Unlimited
-    from audiostore.reports import AuditReport, Drift, Promotion, SweepReport
+    from audiostore.reports import AuditReport, Batch, Drift, Outcome, Promotion, SweepReport
     from audiostore.serving import Reply, serve, serve_file
     from audiostore.sizes import format_size, parse_size
+    from audiostore.sources import NewFile
     from audiostore.store import AudioStore
 
 __all__ = [
     "AlreadyExists",
+    "AsyncAudioStore",
+    "AsyncByteStream",
+    "AsyncReply",
     "AudioFile",
     "AudioStore",
     "AudioStoreError",
     "AuditReport",
+    "Batch",
+    "Cancelled",
     "CatalogQuota",
     "ChapterSectionPath",
     "ChecksumMismatch",
@@ -68,14 +78,17 @@ __all__ = [
     "Event",
     "FileTooLarge",
     "FixedQuota",
+    "InvalidBook",
     "InvalidKey",
     "Key",
     "Limits",
     "LinkExpired",
     "LinkInvalid",
+    "NewFile",
     "NotFound",
     "NotSupported",
     "ObjectStat",
+    "Outcome",
     "Override",
     "PermissionDenied",
     "Place",
@@ -86,6 +99,7 @@ __all__ = [
     "Reply",
     "ReservationExpired",
     "ResumableGrant",
+    "SectionsMissing",
     "SignedUrl",
     "Staged",
     "StorageFull",
@@ -105,11 +119,16 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncAudioStore": "audiostore.aio",
+    "AsyncByteStream": "audiostore.aio",
+    "AsyncReply": "audiostore.aio",
     "AlreadyExists": "audiostore.errors",
     "AudioStoreError": "audiostore.errors",
+    "Cancelled": "audiostore.errors",
     "ChecksumMismatch": "audiostore.errors",
     "ConfigurationError": "audiostore.errors",
     "FileTooLarge": "audiostore.errors",
+    "InvalidBook": "audiostore.errors",
     "InvalidKey": "audiostore.errors",
     "LinkExpired": "audiostore.errors",
     "LinkInvalid": "audiostore.errors",
@@ -118,6 +137,7 @@ _HOMES = {
     "PermissionDenied": "audiostore.errors",
     "QuotaExceeded": "audiostore.errors",
     "ReservationExpired": "audiostore.errors",
+    "SectionsMissing": "audiostore.errors",
     "StorageFull": "audiostore.errors",
     "Unavailable": "audiostore.errors",
     "UnsupportedAudio": "audiostore.errors",
@@ -125,11 +145,13 @@ _HOMES = {
     "Key": "audiostore.keys",
     "AudioFile": "audiostore.models",
     "AuditReport": "audiostore.reports",
+    "Batch": "audiostore.reports",
     "Drift": "audiostore.reports",
     "Limits": "audiostore.models",
     "ObjectStat": "audiostore.models",
     "Override": "audiostore.models",
     "Place": "audiostore.models",
+    "Outcome": "audiostore.reports",
     "Promotion": "audiostore.reports",
     "ProjectUsage": "audiostore.models",
     "Quota": "audiostore.models",
@@ -151,6 +173,7 @@ _HOMES = {
     "serve_file": "audiostore.serving",
     "format_size": "audiostore.sizes",
     "parse_size": "audiostore.sizes",
+    "NewFile": "audiostore.sources",
     "AudioStore": "audiostore.store",
 }
 

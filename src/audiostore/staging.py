@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from audiostore import media
+from audiostore.cancelling import check_cancelled
 from audiostore.errors import AudioStoreError, StorageFull, from_os_error
 from audiostore.ids import new_id
 from audiostore.models import Staged
@@ -112,6 +113,7 @@ class StagingArea:
         fd = _os(os.open, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, what=self.folder)
         try:
             for block in incoming.blocks:
+                check_cancelled()
                 size += len(block)
                 if limit is not None and size > limit and refuse is not None:
                     raise refuse(size)
@@ -228,6 +230,7 @@ def _measure(path: Path) -> tuple[int, str, bytes]:
     with opened(path) as incoming:
         size, digest, head = 0, hashlib.sha256(), b""
         for block in incoming.blocks:
+            check_cancelled()
             size += len(block)
             digest.update(block)
             if len(head) < media.SNIFF_BYTES:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from audiostore.cancelling import check_cancelled
 from audiostore.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class ByteStream(Iterator[bytes]):
         if self._close is None:
             raise StopIteration
         try:
+            check_cancelled()
             return next(self._chunks)
         except BaseException:  # StopIteration included: the end closes too
             self.close()

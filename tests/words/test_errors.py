@@ -17,9 +17,11 @@ from audiostore.errors import AudioStoreError
 EXAMPLES: tuple[AudioStoreError, ...] = (
     AudioStoreError("something", one=1),
     errors.NotFound("file 7"),
+    errors.SectionsMissing(["chapter 1, section 2"]),
     errors.AlreadyExists("alice/take.wav"),
     errors.AlreadyExists("k1", reason="idempotency"),
     errors.InvalidKey("../\ud800", "a reason"),
+    errors.InvalidBook("chapters[0].id", "neither text nor a number"),
     errors.PermissionDenied("/srv"),
     errors.QuotaExceeded("alice", limit=10, used=8, reserved=1, needed=2),
     errors.QuotaExceeded("alice", kind="unset", limit=None),
@@ -32,6 +34,7 @@ EXAMPLES: tuple[AudioStoreError, ...] = (
     errors.LinkExpired(12.5),
     errors.StorageFull("/srv", needed=9, free=3),
     errors.Unavailable("the catalog", retryable=True),
+    errors.Cancelled("the join of book.m4b"),
     errors.NotSupported("sign", "LocalBackend"),
     errors.ConfigurationError("AUDIOSTORE_SECRET is too short"),
 )

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from audiostore.audio.accepting import Accept, Probed, accept, probed
     from audiostore.audio.converting import Convert, canonical, convert
     from audiostore.audio.info import AudioInfo, Cover
+    from audiostore.audio.joining import join
     from audiostore.audio.levelling import normalise
     from audiostore.audio.loudness import PRESETS, AcxCheck, Finding, Loudness, Preset
     from audiostore.audio.metering import acx_check, measure
+    from audiostore.audio.parts import Chapter, Joined, Mark, Part
     from audiostore.audio.probing import cover_of, probe
     from audiostore.audio.segments import put_segment, read_segment, segment
     from audiostore.audio.transcoding import transcode
@@ -29,10 +31,14 @@ __all__ = [
     "Accept",
     "AcxCheck",
     "AudioInfo",
+    "Chapter",
     "Convert",
     "Cover",
     "Finding",
+    "Joined",
     "Loudness",
+    "Mark",
+    "Part",
     "Preset",
     "Probed",
     "accept",
@@ -40,6 +46,7 @@ __all__ = [
     "canonical",
     "convert",
     "cover_of",
+    "join",
     "measure",
     "normalise",
     "peaks",
@@ -61,6 +68,7 @@ _HOMES = {
     "convert": "converting",
     "AudioInfo": "info",
     "Cover": "info",
+    "join": "joining",
     "normalise": "levelling",
     "AcxCheck": "loudness",
     "Finding": "loudness",
@@ -69,6 +77,10 @@ _HOMES = {
     "Preset": "loudness",
     "acx_check": "metering",
     "measure": "metering",
+    "Chapter": "parts",
+    "Joined": "parts",
+    "Mark": "parts",
+    "Part": "parts",
     "cover_of": "probing",
     "probe": "probing",
     "put_segment": "segments",

@@ -32,14 +32,20 @@ def check(file: BinaryIO, rules: Rules) -> AudioInfo:
             rules.check_duration(declared)  # before a second of it is decoded
         info = describe(reader, exact=rules.decode, seconds=rules.max_duration)
         if rules.decode:
-            _check_decoded(reader, info, declared)
+            check_decoded(reader, info.duration, declared)
     rules.check(info)
     return info
 
 
-def _check_decoded(reader: Reader, info: AudioInfo, declared: float | None) -> None:
+def check_decoded(reader: Reader, seconds: float, declared: float | None) -> None:
+    """Refuse what *reader* has decoded to its end if more than a click of it is damaged, or if a part is missing.
+
+    Raises:
+        UnsupportedAudio: ``corrupt``, ``truncated``.
+
+    """
     if reader.bad > 1 + reader.packets * _BAD_SHARE:
         raise UnsupportedAudio("corrupt", f"{reader.bad} of {reader.packets} packets can't be decoded")
-    missing = 0.0 if declared is None else declared - info.duration
+    missing = 0.0 if declared is None else declared - seconds
     if declared is not None and missing > max(_MISSING_SECONDS, declared * _MISSING_SHARE):
-        raise UnsupportedAudio("truncated", f"{declared:.2f} s are declared, and {info.duration:.2f} s are there")
+        raise UnsupportedAudio("truncated", f"{declared:.2f} s are declared, and {seconds:.2f} s are there")

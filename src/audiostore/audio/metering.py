@@ -11,7 +11,7 @@ from audiostore.audio.encoding import Share
 from audiostore.audio.engine import opened
 from audiostore.audio.loudness import SILENCE, AcxCheck, Loudness, compare_with_acx
 from audiostore.audio.probing import probe
-from audiostore.audio.reshaping import LAYOUTS, Reshaper, audioop, packed, through
+from audiostore.audio.reshaping import LAYOUTS, Reshaper, audioop, packed, reshaped, through
 from audiostore.audio.transcoding import told
 from audiostore.errors import UnsupportedAudio
 
@@ -69,6 +69,24 @@ def measure_frames(frames: Iterable[AudioFrame], sample_rate: int, channels: int
     return meter.result()
 
 
+def sound_within(source: Any, *, margin: float, longest: float | None = None) -> tuple[int, int] | None:
+    """Give the first sample that is heard in *source*, and the one after the last, *margin* seconds further out.
+
+    Samples count at the recording's own rate, per channel. ``None`` if all of it is below -50 dB.
+    """
+    with opened(source) as reader:
+        rate, channels = reader.stream.sample_rate, min(reader.stream.channels, _MAX_CHANNELS)
+        meter = _Meter(rate, channels)
+        alike = Reshaper(sample_format="s32", layout=LAYOUTS[channels], sample_rate=rate)
+        for frame in reshaped(reader.frames(seconds=longest), alike):
+            meter.add(frame)
+    meter.end()
+    if meter.loud_from is None:
+        return None
+    around = round(margin * rate)
+    return max(0, meter.loud_from - around), min(meter.samples, meter.loud_to + around)
+
+
 class _Meter:
     """Energy, peaks and silence, window by window; what it keeps does not grow with the recording."""
 
@@ -108,9 +126,13 @@ class _Meter:
             mean = sum(self.recent) / _FLOOR_WINDOWS
             self.floor = mean if self.floor is None else min(self.floor, mean)
 
-    def result(self) -> Loudness:
+    def end(self) -> None:
         if self.pending:
             self._window(self.pending)
+            self.pending = b""
+
+    def result(self) -> Loudness:
+        self.end()
         if not self.samples:
             raise UnsupportedAudio("no_audio", "there is nothing to hear in it")
         power = self.energy / self.samples

@@ -18,7 +18,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import audioop
 
-__all__ = ["LAYOUTS", "Reshaper", "audioop", "packed", "reshaped", "through"]
+__all__ = ["LAYOUTS", "Reshaper", "audioop", "packed", "pulled", "reshaped", "through"]
 
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
@@ -83,12 +83,13 @@ def through(frames: Iterable[AudioFrame], reshaper: Reshaper, *filters: tuple[st
     graph.link_nodes(*nodes).configure()
     for frame in reshaped(frames, reshaper):
         graph.push(frame)
-        yield from _pulled(graph)
+        yield from pulled(graph)
     graph.push(None)
-    yield from _pulled(graph)
+    yield from pulled(graph)
 
 
-def _pulled(graph: Graph) -> Iterator[AudioFrame]:
+def pulled(graph: Graph) -> Iterator[AudioFrame]:
+    """Give what *graph* has ready."""
     import av.error
 
     while True:

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from audiostore.audio.encoding import Encoder
-from audiostore.audio.engine import opened
+from audiostore.audio.engine import Reader, opened
+from audiostore.audio.parts import AudioSegment
 from audiostore.audio.probing import header_duration
 from audiostore.audio.reshaping import LAYOUTS, Reshaper, packed, reshaped
 from audiostore.audio.target import parse_target
 from audiostore.errors import UnsupportedAudio
 from audiostore.models import AudioFile
-
-AudioSegment: TypeAlias = Any
-"""``pydub.AudioSegment``; pydub has no types."""
 
 LONGEST_SEGMENT = timedelta(minutes=15)
 """In memory: 80 MB of 16-bit mono at 44.1 kHz, twice that in stereo, and pydub copies."""
@@ -75,18 +73,24 @@ def segment(
 
 def read_segment(source: Any, *, max_duration: timedelta = LONGEST_SEGMENT) -> AudioSegment:
     """Decode *source*, a path or a binary file that can seek, into a ``pydub.AudioSegment``; else as ``segment``."""
-    most = max_duration.total_seconds()
-    make = _segment_class()
     with opened(source) as reader:
-        declared = header_duration(reader)
+        declared, most = header_duration(reader), max_duration.total_seconds()
         if declared is not None and declared > most:
             raise UnsupportedAudio("too_long", f"{declared:.0f} s, and a segment has at most {most:g} s")
-        rate, channels = reader.stream.sample_rate, min(reader.stream.channels, max(LAYOUTS))
-        width = 4 if reader.codec in _DEEP or reader.stream.format.name.startswith("s32") else 2
-        alike = Reshaper(sample_format=_SAMPLE_FORMATS[width], layout=LAYOUTS[channels], sample_rate=rate)
-        samples = bytearray()
-        for frame in reshaped(reader.frames(seconds=most), alike):
-            samples += packed(frame)
+        return collect_segment(reader, reader.frames(), max_duration=max_duration)
+
+
+def collect_segment(reader: Reader, frames: Iterable[Any], *, max_duration: timedelta) -> AudioSegment:
+    """Make a segment of *frames* that come from *reader*, ending at the first that is beyond *max_duration*."""
+    make, most = _segment_class(), max_duration.total_seconds()
+    rate, channels = reader.stream.sample_rate, min(reader.stream.channels, max(LAYOUTS))
+    width = 4 if reader.codec in _DEEP or reader.stream.format.name.startswith("s32") else 2
+    alike = Reshaper(sample_format=_SAMPLE_FORMATS[width], layout=LAYOUTS[channels], sample_rate=rate)
+    samples = bytearray()
+    for frame in reshaped(frames, alike):
+        samples += packed(frame)
+        if alike.samples > most * rate:
+            raise UnsupportedAudio("too_long", f"more than {most:g} s, which is the most that a segment has")
     if not samples:
         raise UnsupportedAudio("no_audio", "there is nothing to hear in it")
     return make(data=bytes(samples), sample_width=width, frame_rate=rate, channels=channels)
@@ -125,18 +129,25 @@ def put_segment(
 def write_segment(segment: AudioSegment, path: Path, *, to: str, bit_rate: int | None = None) -> None:
     """Encode a ``pydub.AudioSegment`` into *path*."""
     target = parse_target(to, bit_rate=bit_rate)
-    channels, rate, width = int(segment.channels), int(segment.frame_rate), int(segment.sample_width)
-    if width not in _SAMPLE_FORMATS or not 1 <= channels <= max(LAYOUTS):
-        raise ValueError(f"a segment of {channels} channels and {width} bytes per sample can't be written")
+    channels, rate, width = _kind_of(segment)
     shape = target.shape_for(sample_rate=rate, channels=channels, bit_depth=24 if width == 4 else 16)  # noqa: PLR2004
     with Encoder(path, shape) as encoder:
-        for frame in _frames(segment, channels, rate, width):
+        for frame in segment_frames(segment):
             encoder.write(frame)
 
 
-def _frames(segment: AudioSegment, channels: int, rate: int, width: int) -> Iterator[Any]:
+def _kind_of(segment: AudioSegment) -> tuple[int, int, int]:
+    channels, rate, width = int(segment.channels), int(segment.frame_rate), int(segment.sample_width)
+    if width not in _SAMPLE_FORMATS or not 1 <= channels <= max(LAYOUTS) or rate <= 0:
+        raise ValueError(f"a segment of {channels} channels, {rate} Hz and {width} bytes per sample can't be written")
+    return channels, rate, width
+
+
+def segment_frames(segment: AudioSegment) -> Iterator[Any]:
+    """Give the samples of a ``pydub.AudioSegment`` as frames."""
     from av.audio.frame import AudioFrame
 
+    channels, rate, width = _kind_of(segment)
     stream, step = io.BytesIO(segment.raw_data), _CHUNK * channels * width
     while block := stream.read(step):
         frame = AudioFrame(

@@ -18,6 +18,7 @@ from audiostore.errors import (
     ChecksumMismatch,
     ConfigurationError,
     FileTooLarge,
+    InvalidBook,
     InvalidKey,
     NotFound,
     NotSupported,
@@ -47,7 +48,7 @@ class Outcome(IntEnum):
     NOT_FOUND = 3, "no such file, or not this owner's"
     REFUSED = 4, "refused: quota, size, type, no permission, or the name is taken"
     UNAVAILABLE = 5, "storage or catalog is unavailable, or the disk is full: try again later"
-    FINDINGS = 6, "what is stored does not agree: audit, doctor, a checksum"
+    FINDINGS = 6, "findings: audit, doctor, a checksum, an export's missing sections"
     PARTLY = 7, "done as far as possible: some files were left, the output says why"
     NOTHING = 8, "there was nothing to do"
     STOPPED = 9, "stopped before the end: run it again to go on"
@@ -57,7 +58,7 @@ class Outcome(IntEnum):
 
 _OUTCOMES: tuple[tuple[tuple[type[Exception], ...], Outcome], ...] = (
     ((NotFound,), Outcome.NOT_FOUND),
-    ((ConfigurationError, InvalidKey, NotSupported), Outcome.USAGE),
+    ((ConfigurationError, InvalidBook, InvalidKey, NotSupported), Outcome.USAGE),
     ((Unavailable, StorageFull, ReservationExpired), Outcome.UNAVAILABLE),
     ((ChecksumMismatch,), Outcome.FINDINGS),
     ((AudioStoreError,), Outcome.REFUSED),

@@ -137,6 +137,16 @@ def progress(label: str, size: int | None, *, as_json: bool) -> Generator[Callab
 
 
 @contextmanager
+def share_bar(label: str, *, as_json: bool) -> Generator[Callable[[float], None] | None]:
+    """Draw a bar for work that tells what share of it is done, while someone is looking; yields what moves it."""
+    if as_json or not sys.stderr.isatty():
+        yield None
+        return
+    with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
+        yield lambda share: bar.update(round(share * 1000) - bar.pos)
+
+
+@contextmanager
 def tally(word: str, *, as_json: bool) -> Generator[Callable[[int], None]]:
     """Count files on one line of stderr while someone is looking; yields what tells the count."""
     if as_json or not sys.stderr.isatty():

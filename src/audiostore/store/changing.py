@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
+from audiostore.cancelling import check_cancelled, undo_if_cancelled
 from audiostore.errors import AlreadyExists, AudioStoreError, NotFound
 from audiostore.ids import new_id
 from audiostore.models import UNSET, AudioFile, Limits, Place, PlaceId, Removal, Unset, Upload, parse_text
@@ -85,6 +87,7 @@ class Changing(Writing):
         after = None
         while page := self.catalog.list(owner, after=after, limit=PAGE):
             for record in page:
+                check_cancelled()
                 if record.backend != self.backend.name and source in {None, record.backend}:
                     yield from self._promotion(record)
             after = page[-1].id
@@ -110,7 +113,7 @@ class Changing(Writing):
         record = self._resolve(file, owner)
         with self.events.operation("delete", owner=record.owner, file=record.id, key=record.key, bytes=record.size):
             self._erase(self.catalog.hide(record.owner, [record.id]))
-            self._shut(_sent_directly([record]))
+            self._shut(sent_directly([record]))
 
     def delete_project(self, owner: str, project: str | int) -> int:
         """Delete everything *owner* has in *project*, uploads that are under way included; how many files that were."""
@@ -135,10 +138,11 @@ class Changing(Writing):
             self._erase_what_came(self.catalog.release(reservation.id), reservation.backend)
         count = 0
         while page := self.catalog.list(owner, place, limit=PAGE):
+            check_cancelled()
             hidden: Sequence[Removal] = self.catalog.hide(owner, [file.id for file in page])
             count += len(hidden)
             self._erase(hidden)
-            self._shut(_sent_directly(page))
+            self._shut(sent_directly(page))
         return count
 
     def _copy(self, record: AudioFile, place: Place, filename: str) -> AudioFile:
@@ -154,10 +158,13 @@ class Changing(Writing):
                     content_type=record.content_type,
                     duration=record.duration,
                 )
-                return self.catalog.commit(reservation.id, written, limits=limits)[0]
+                check_cancelled()
+                copied, _ = self.catalog.commit(reservation.id, written, limits=limits)
             except BaseException as error:
                 self._undo(reservation, error, ours=not isinstance(error, AlreadyExists))
                 raise
+        undo_if_cancelled(partial(self._take_back, copied))
+        return copied
 
     def _promote(self, record: AudioFile) -> AudioFile:
         if record.backend == self.backend.name:
@@ -210,7 +217,7 @@ class Changing(Writing):
         )
 
 
-def _sent_directly(files: Sequence[AudioFile]) -> list[AudioFile]:
+def sent_directly(files: Iterable[AudioFile]) -> list[AudioFile]:
     """Give those that came straight from a browser: nobody has hashed them."""
     return [each for each in files if each.sha256 is None]
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 from audiostore import media
+from audiostore.cancelling import undo_if_cancelled
 from audiostore.errors import (
     AlreadyExists,
     AudioStoreError,
@@ -102,11 +103,14 @@ class DirectUploads(Writing):
             if reservation.state == "committed":
                 raise AlreadyExists(f"upload {reservation.id} is finished", reason="idempotency")
             try:
-                return self._grant(reservation, expires)
+                grant = self._grant(reservation, expires)
             except AudioStoreError:
                 if reservation.id == upload.id:  # an earlier call's upload goes on
                     self.catalog.release(reservation.id, erase=False)
                 raise
+        if idempotency_key is None:
+            undo_if_cancelled(partial(self.catalog.release, reservation.id, erase=False))
+        return grant
 
     def finish_upload(self, grant: UploadGrant | str, *, owner: str | None = None) -> AudioFile:
         """Look at what arrived, settle its true size against the quota, and give its record. Again gives the same.
@@ -275,7 +279,7 @@ class DirectUploads(Writing):
         ):
             staged = area.take(arrived, filename=reservation.filename, content_type=reservation.content_type)
             limits = self._limits(reservation.owner)
-            staged = self._processed(area, staged, self.catalog.usage(reservation.owner, limits).limits)
+            staged = self._processed(area, staged, self.catalog.usage(reservation.owner, limits).limits, as_is=False)
             wanted = Wanted(
                 owner=reservation.owner,
                 place=reservation.place,

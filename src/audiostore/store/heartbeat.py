@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
+from audiostore.cancelling import check_cancelled
 from audiostore.errors import AudioStoreError, Unavailable
 from audiostore.protocols import Progress
 
@@ -28,6 +29,7 @@ class Heartbeat:
         self._last = time.monotonic()
 
     def __call__(self, done: int, resume: str | None) -> None:
+        check_cancelled()
         if self._progress is not None:
             self._progress(done, resume)
         if resume != self._resume or time.monotonic() - self._last >= self._interval:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+from audiostore.cancelling import check_cancelled
 from audiostore.errors import NotFound, Unavailable
 from audiostore.keys import Key
 from audiostore.models import AudioFile, ObjectStat, parse_text
@@ -38,6 +39,7 @@ class Upkeep(StoreParts):
         with self.events.operation("sweep") as operation:
             expired = 0
             while count := self.catalog.expire(PAGE):
+                check_cancelled()
                 expired += count
             queued = sum(self._queue_orphans(each, grace) for each in self.backends.values()) if orphans else 0
             erased = postponed = 0
@@ -46,6 +48,7 @@ class Upkeep(StoreParts):
                 if left:
                     self.catalog.postpone([each.id for each in left], self.ttl)
                 erased, postponed = erased + len(batch) - len(left), postponed + len(left)
+                check_cancelled()
             places = {self._staging_of(each) for each in self.backends.values()}
             staging = sum(sweep_staging(place, self.ttl) for place in places)
             operation.learn(facts={"expired": expired, "erased": erased, "postponed": postponed, "orphans": queued})
@@ -73,6 +76,7 @@ class Upkeep(StoreParts):
             objects = {name: self._sizes(each) for name, each in self.backends.items()} if owner is None else None
             files = 0
             for file in self._records(owner):
+                check_cancelled()
                 files += 1
                 size = objects.get(file.backend, {}).get(file.key) if objects is not None else None
                 if size != file.size and (finding := self._compare(file)) is not None:
@@ -145,6 +149,7 @@ def _pages_of(backend: Backend) -> Iterator[list[ObjectStat]]:
     try:
         objects = backend.list()
         while page := list(islice(objects, PAGE)):
+            check_cancelled()
             yield page
     except Unavailable as error:
         _log.warning("the orphans of %s are left for a later sweep: %s", backend.name, error)

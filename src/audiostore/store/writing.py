@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from audiostore.cancelling import CallerGone, check_cancelled, undo_if_cancelled
 from audiostore.errors import (
     AlreadyExists,
     AudioStoreError,
@@ -66,6 +67,7 @@ class Wanted:
     replaces: AudioFile | None = None
     instead_of: str | None = None
     only_over: Key | None = None
+    as_is: bool = False
     limits: Limits | None = None
     progress: Progress | None = None
     # What only those ask for who bring files from elsewhere.
@@ -73,6 +75,11 @@ class Wanted:
     hold: timedelta | None = None
     check: Check | None = None
     supersede: Supersede | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody but the caller can know of the file: who repeats the call has its idempotency key."""
+        return self.replaces is None and self.instead_of is None and self.idempotency_key is None
 
 
 class Writing(StoreParts):
@@ -91,6 +98,7 @@ class Writing(StoreParts):
         metadata: Metadata | None = None,
         idempotency_key: str | None = None,
         move: bool = False,
+        as_is: bool = False,
         progress: Progress | None = None,
     ) -> AudioFile:
         """Store *source* for *owner*, at a place in a book, and give back its record.
@@ -103,6 +111,7 @@ class Writing(StoreParts):
         An equal *idempotency_key* (per owner, for a week) gives the first result back instead of storing again.
         With *move* the caller gives a path away: it is linked instead of copied where that can be done, and removed
         once the file is stored. *progress* is called with the bytes sent so far; what it raises cancels the put.
+        *as_is* passes the store's processor by: for what the app made itself, never for an upload.
 
         Either the file is stored, recorded and counted when this returns, or nothing is.
 
@@ -126,6 +135,7 @@ class Writing(StoreParts):
             content_type=content_type,
             metadata=dict(metadata or {}),
             idempotency_key=None if idempotency_key is None else parse_text("idempotency_key", idempotency_key),
+            as_is=as_is,
             progress=progress,
         )
         with self.events.operation("put", owner=owner) as operation:
@@ -181,16 +191,16 @@ class Writing(StoreParts):
                 refuse=refuse,
                 move=move,
             )
-            staged = self._processed(area, staged, usage.limits)
+            staged = self._processed(area, staged, usage.limits, as_is=wanted.as_is)
             file = self._keep(staged, wanted, operation)
         if move and isinstance(source, str | os.PathLike):
             _give_up(os.fspath(source))
         return file
 
-    def _processed(self, area: StagingArea, staged: Staged, limits: Limits) -> Staged:
+    def _processed(self, area: StagingArea, staged: Staged, limits: Limits, *, as_is: bool) -> Staged:
         if staged.size == 0:
             raise UnsupportedAudio("empty", "there are no bytes in it")
-        if self.process is not None:
+        if self.process is not None and not as_is:
             staged = area.settle(staged, self.process(staged))
         if limits.types is not None and not allows(limits.types, staged.content_type):
             raise UnsupportedAudio("type", f"{staged.content_type} is not among {', '.join(sorted(limits.types))}")
@@ -223,6 +233,7 @@ class Writing(StoreParts):
             written = Written(
                 size=staged.size, sha256=staged.sha256, content_type=staged.content_type, duration=staged.duration
             )
+            check_cancelled()
             file, superseded = self.catalog.commit(
                 reservation.id, written, limits=wanted.limits, only_over=wanted.only_over
             )
@@ -232,6 +243,8 @@ class Writing(StoreParts):
             resumable = wanted.idempotency_key is not None and self.fallback is None
             self._undo(reservation, error, ours=ours, resumable=resumable)
             raise
+        if wanted.is_new:
+            undo_if_cancelled(partial(self._take_back, file))
         (wanted.supersede or self._erase)(superseded)
         if wanted.instead_of is not None or (wanted.replaces is not None and wanted.replaces.sha256 is None):
             self._shut(superseded)
@@ -303,6 +316,10 @@ class Writing(StoreParts):
 
         return Heartbeat(extend, min(self.ttl, held or self.ttl) / 3, reservation.resume, progress)
 
+    def _take_back(self, file: AudioFile) -> None:
+        """Delete what a call has made whose caller is gone."""
+        self._erase(self.catalog.hide(file.owner, [file.id]))
+
     def _undo(
         self, reservation: Reservation, error: BaseException, *, ours: bool = True, resumable: bool = False
     ) -> None:
@@ -317,6 +334,8 @@ class Writing(StoreParts):
             if ours and not removals:
                 # Somebody ended the reservation and erased the key, perhaps before our bytes came to lie there.
                 self.catalog.discard(reservation.backend, [reservation.key], wait)
+            elif isinstance(error, CallerGone):
+                self._erase_what_came(removals, reservation.backend)  # the caller waits until it is undone
             elif removals and wait:
                 self.catalog.postpone([each.id for each in removals], wait)
             else:

@@ -1,0 +1,73 @@
+"""Cancelling a call from outside: a flag that goes with it, and is tested at each chunk and each page.
+
+The flag is a context variable and no argument, so that what reads and writes bytes needs not be told of it, and so
+that a caller's own threads can take it along (``contextvars.copy_context``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+class CallerGone(BaseException):
+    """The caller has gone. No ``Exception``, like ``KeyboardInterrupt``: nobody on the way may take it for a fault."""
+
+
+class Cancellation:
+    """One call that somebody may cancel, from any thread. Made within another one, it is cancelled with that."""
+
+    def __init__(self) -> None:
+        self._cancelled = False
+        self._around = _current.get()
+        self._undo: list[Callable[[], object]] = []
+
+    def run(self, call: Callable[[], _T]) -> _T:
+        """Make *call*, under this flag. Raises CallerGone once the flag is set, at the next chunk or page."""
+        token = _current.set(self)
+        try:
+            check_cancelled()
+            return call()
+        finally:
+            _current.reset(token)
+
+    def cancel(self) -> None:
+        """Set the flag."""
+        self._cancelled = True
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled or (self._around is not None and self._around.cancelled)
+
+    @property
+    def has_made(self) -> bool:
+        """Whether the call has made something that ``undo`` would take back."""
+        return bool(self._undo)
+
+    def undo(self) -> None:
+        """Take back what the call made, now that it is over and nobody wants its result. Again does nothing."""
+        while self._undo:
+            self._undo.pop()()
+
+    def keep(self, undo: Callable[[], object]) -> None:
+        self._undo.append(undo)
+
+
+_current: ContextVar[Cancellation | None] = ContextVar("audiostore_cancellation", default=None)
+
+
+def check_cancelled() -> None:
+    """Raise CallerGone if whoever made this call has cancelled it. Call it only where the caller's undo is ready."""
+    current = _current.get()
+    if current is not None and current.cancelled:
+        raise CallerGone
+
+
+def undo_if_cancelled(undo: Callable[[], object]) -> None:
+    """Tell what takes this call's result back, should its caller be gone by the time it is there."""
+    current = _current.get()
+    if current is not None:
+        current.keep(undo)
