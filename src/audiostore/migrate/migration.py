@@ -225,14 +225,12 @@ class Migration:
             if isinstance(each, MigrationEvent):
                 yield each
                 continue
-            report.found += 1
             done = known.get((each.address, each.owner))
             here = done is not None and done.state == "done" and not each.references
             seen.add((each.address, each.owner))
             yield _planned(each, "already" if here else each.outcome)
-        named = known.keys() - seen
-        report.found += len({address for address, _ in named})
-        for where in sorted(named):
+        report.found = len({address for address, _ in seen | known.keys()})
+        for where in sorted(known.keys() - seen):
             yield _planned(known[where], "already" if known[where].state == "done" else "waiting")
 
     def _run(self, report: MigrationReport) -> Iterator[MigrationEvent]:
@@ -248,8 +246,11 @@ class Migration:
             items = [each for each in page if isinstance(each, Item)]
             self._work.journal.plan(self.job, items)
             addresses |= {each.address for each in items}
-            yield from (each for each in page if isinstance(each, MigrationEvent))
-            yield from (_planned(each, each.outcome) for each in items if each.state == "left")
+            for each in page:
+                if isinstance(each, MigrationEvent):
+                    yield each
+                elif each.state == "left":
+                    yield _planned(each, each.outcome)
         report.found = len(addresses)
         del index, addresses
         done = {each.id for each in self._work.items() if each.state == "done"}
