@@ -41,12 +41,11 @@ _FINAL: Final = frozenset({"copied", "done"})
 
 
 class Migration:
-    """Move a live app's audio from *source* to *target*, and what its projects say of it.
+    """Move a live app's audio from *source* to *target*, and what its projects say of it::
 
-    >>> migration = Migration("uploads", store, references=ProjectsTable.sqlite("app.db"))
-    >>> for event in migration.run():
-    ...     print(event.symbol, event.path)
-    + take.wav
+        migration = Migration("uploads", store, ProjectsTable.sqlite("app.db"))
+        for event in migration.run():
+            print(event.symbol, event.path)
 
     Every file is copied, read back and recorded before any project names it in its new place; the original is erased
     last, if at all. Stopped or killed at any moment, the next ``run`` goes on: no record, object or charge is doubled.
@@ -169,8 +168,6 @@ class Migration:
 
         *path* is what the project says. None: no project of *owner* names it, it can't come, or somebody brings it at
         this moment; the original still plays.
-
-        >>> file = migration.bring("take.wav", owner="alice")
         """
         item = self._named(path, owner)
         if item is None:
