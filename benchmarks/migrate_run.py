@@ -6,7 +6,8 @@
 
 Both send to ``audiostore fake``, a process of its own and a new one each time. curl sends each file in one request. The
 migration also reserves, reads back and compares, records, and rewrites the projects (in SQLite): with its catalog in
-the project over REST, and with one in SQLite; "etag" compares the server's md5 instead of reading back. Memory is the peak above what the process had before it began.
+the project over REST, and with one in SQLite; "etag" compares the server's md5 instead of reading back. Memory is the
+peak above what the process had before it began.
 """
 
 from __future__ import annotations
