@@ -23,6 +23,7 @@ from audiostore.migrate.work import Work
 from audiostore.models import AudioFile
 
 _BATCH: Final = 200
+_NAMED: Final = "a project names the copy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +67,11 @@ class Undoing:
                 for item, (outcome, detail) in zip(
                     batch, pool.map(lambda each: self._removed(each, index), batch), strict=True
                 ):
-                    state: Copying = "undone" if outcome == "rolled_back" else "left"
-                    settled.append(Settled(id=item.id, fence=item.fence, state=state, outcome=outcome, detail=detail))
+                    if outcome == "rolled_back" or detail == _NAMED:
+                        state: Copying = "undone" if outcome == "rolled_back" else "left"
+                        settled.append(
+                            Settled(id=item.id, fence=item.fence, state=state, outcome=outcome, detail=detail)
+                        )  # the others stay copies that nothing names, for the next time
                     yield _event("remove", item, outcome, detail=detail)
                 self._settle(settled)
 
@@ -75,7 +79,7 @@ class Undoing:
         named = index.by_path.get(item.key or "", ())
         # Where the copy is the original, those who name it without a record do what is wanted.
         if any(each.upload_id == item.file or not item.facts.get("adopted") for each in named):
-            return "kept", "a project names the copy"
+            return "kept", _NAMED
         if index.unparsable:
             return "kept", "a project can't be read, and may name the copy"
         try:
