@@ -157,7 +157,7 @@ def _without_ids(text: str, ids: Mapping[str, str]) -> str:
     plain = {
         number: Fields(path=ids[each.upload], backend=each.backend, upload="id")
         for number, each in enumerate(sections)
-        if each.upload in ids
+        if each.upload is not None and each.upload in ids
     }
     return edited(text, plain)
 
