@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import schemathesis
 from fastapi import FastAPI
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from examples.fastapi.app import api
 from tests.apps.running import Site, running
@@ -32,7 +32,7 @@ def test_nothing_that_can_be_sent_is_a_fault(site: Site, operation: Any) -> None
     (alice,) = site.visitors
 
     @given(case=operation.as_strategy())
-    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+    @settings(max_examples=6, phases=[Phase.generate], suppress_health_check=list(HealthCheck), derandomize=True)
     def ask(case: Any) -> None:
         answer = case.call(base_url=site.url, headers={"Authorization": f"Bearer {alice.token}"})
         assert answer.status_code < 500 or answer.status_code == 507, answer.text
@@ -40,7 +40,7 @@ def test_nothing_that_can_be_sent_is_a_fault(site: Site, operation: Any) -> None
         assert "site-packages" not in answer.text
         if answer.status_code >= 400:
             told = answer.json()
-            assert answer.headers["Content-Type"] == ["application/problem+json"]
+            assert answer.headers["content-type"] == ["application/problem+json"]
             assert (told["success"], told["status"]) == (False, answer.status_code)
 
     ask()
