@@ -196,4 +196,4 @@ def page(name: str) -> Answer:
 if __name__ == "__main__":
     os.environ.setdefault("APP_ENV", "development")  # noqa: TID251
     os.environ.setdefault("TESTING_MODE", "on")  # noqa: TID251
-    create_app().run()
+    create_app().run(port=int(os.environ.get("PORT", "5000")))  # noqa: TID251
