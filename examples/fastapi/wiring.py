@@ -45,6 +45,7 @@ class Site:
     @asynccontextmanager
     async def life(self, app: FastAPI) -> AsyncGenerator[None]:
         yield
+        await self.astore.run(lambda _: self.flow.exporting.close())
         await self.astore.close()
 
     async def refused(self, request: Request, error: Exception) -> Response:

@@ -85,6 +85,11 @@ class Exporting:
         owner, export = self._tickets.read(ticket)
         return self.zip(User(owner), export)
 
+    def close(self) -> None:
+        """Wait for the one that is being made; the others wait for the next process."""
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+
     def _told(self, export: Export) -> dict[str, Any]:
         told = export.as_dict()
         ticket, until = None, None

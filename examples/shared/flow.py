@@ -59,8 +59,18 @@ class Admitted(NamedTuple):
 class Flow:
     """The parts of one app, and what it answers; ``from_env`` makes them."""
 
-    def __init__(self, config: Config, store: AudioStore, projects: Projects, auth: Auth, exporting: Exporting) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: AudioStore,
+        projects: Projects,
+        auth: Auth,
+        exporting: Exporting,
+        *,
+        supabase: Supabase | None = None,
+    ) -> None:
         self.config, self.store, self.projects, self.auth, self.exporting = config, store, projects, auth, exporting
+        self._supabase = supabase
         self.rate = RateLimit(config.rate_limit)
         self.checker = checking.Checker(store=store)
         self._waves: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
@@ -84,7 +94,14 @@ class Flow:
         else:
             projects = SupabaseProjects(supabase)
         exporting = Exporting(store, config.settings.export_folder, secret=config.secret)
-        return cls(config, store, projects, auth_of(config, supabase), exporting)
+        return cls(config, store, projects, auth_of(config, supabase), exporting, supabase=supabase)
+
+    def close(self) -> None:
+        """Let the export that is being made come to its end, and let go of connections."""
+        self.exporting.close()
+        self.store.close()
+        if self._supabase is not None:
+            self._supabase.close()
 
     def admit(self, asked: Asked) -> Admitted:
         """Refuse what can be refused unread: a wrong host, too many requests, too large a one; then ask who it is.
