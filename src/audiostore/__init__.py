@@ -53,9 +53,10 @@ if TYPE_CHECKING:
     )
     from audiostore.paths import ChapterSectionPath, TemplatePath
     from audiostore.quota import CatalogQuota, FixedQuota, TieredQuota, Unlimited
-    from audiostore.reports import AuditReport, Drift, Promotion, SweepReport
-    from audiostore.serving import Reply, serve
+    from audiostore.reports import AuditReport, Batch, Drift, Outcome, Promotion, SweepReport
+    from audiostore.serving import Reply, serve, serve_file
     from audiostore.sizes import format_size, parse_size
+    from audiostore.sources import NewFile
     from audiostore.store import AudioStore
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "AudioStore",
     "AudioStoreError",
     "AuditReport",
+    "Batch",
     "Cancelled",
     "CatalogQuota",
     "ChapterSectionPath",
@@ -82,9 +84,11 @@ __all__ = [
     "Limits",
     "LinkExpired",
     "LinkInvalid",
+    "NewFile",
     "NotFound",
     "NotSupported",
     "ObjectStat",
+    "Outcome",
     "Override",
     "PermissionDenied",
     "Place",
@@ -111,6 +115,7 @@ __all__ = [
     "format_size",
     "parse_size",
     "serve",
+    "serve_file",
 ]
 
 _HOMES = {
@@ -140,11 +145,13 @@ _HOMES = {
     "Key": "audiostore.keys",
     "AudioFile": "audiostore.models",
     "AuditReport": "audiostore.reports",
+    "Batch": "audiostore.reports",
     "Drift": "audiostore.reports",
     "Limits": "audiostore.models",
     "ObjectStat": "audiostore.models",
     "Override": "audiostore.models",
     "Place": "audiostore.models",
+    "Outcome": "audiostore.reports",
     "Promotion": "audiostore.reports",
     "ProjectUsage": "audiostore.models",
     "Quota": "audiostore.models",
@@ -163,8 +170,10 @@ _HOMES = {
     "Unlimited": "audiostore.quota",
     "Reply": "audiostore.serving",
     "serve": "audiostore.serving",
+    "serve_file": "audiostore.serving",
     "format_size": "audiostore.sizes",
     "parse_size": "audiostore.sizes",
+    "NewFile": "audiostore.sources",
     "AudioStore": "audiostore.store",
 }
 

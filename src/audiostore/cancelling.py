@@ -13,19 +13,20 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-class Cancelled(BaseException):
+class CallerGone(BaseException):
     """The caller has gone. No ``Exception``, like ``KeyboardInterrupt``: nobody on the way may take it for a fault."""
 
 
 class Cancellation:
-    """One call that somebody may cancel, from any thread."""
+    """One call that somebody may cancel, from any thread. Made within another one, it is cancelled with that."""
 
     def __init__(self) -> None:
         self._cancelled = False
+        self._around = _current.get()
         self._undo: list[Callable[[], object]] = []
 
     def run(self, call: Callable[[], _T]) -> _T:
-        """Make *call*, under this flag. Raises Cancelled once the flag is set, at the next chunk or page."""
+        """Make *call*, under this flag. Raises CallerGone once the flag is set, at the next chunk or page."""
         token = _current.set(self)
         try:
             check_cancelled()
@@ -39,7 +40,12 @@ class Cancellation:
 
     @property
     def cancelled(self) -> bool:
-        return self._cancelled
+        return self._cancelled or (self._around is not None and self._around.cancelled)
+
+    @property
+    def has_made(self) -> bool:
+        """Whether the call has made something that ``undo`` would take back."""
+        return bool(self._undo)
 
     def undo(self) -> None:
         """Take back what the call made, now that it is over and nobody wants its result. Again does nothing."""
@@ -54,10 +60,10 @@ _current: ContextVar[Cancellation | None] = ContextVar("audiostore_cancellation"
 
 
 def check_cancelled() -> None:
-    """Raise Cancelled if whoever made this call has cancelled it. Call it only where the caller's undo is ready."""
+    """Raise CallerGone if whoever made this call has cancelled it. Call it only where the caller's undo is ready."""
     current = _current.get()
     if current is not None and current.cancelled:
-        raise Cancelled
+        raise CallerGone
 
 
 def undo_if_cancelled(undo: Callable[[], object]) -> None:

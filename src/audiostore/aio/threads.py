@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import AsyncIterable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from audiostore.aio.feeding import Feed
-from audiostore.cancelling import Cancellation, Cancelled
+from audiostore.cancelling import CallerGone, Cancellation
 from audiostore.errors import AudioStoreError
 
 _T = TypeVar("_T")
@@ -44,10 +44,9 @@ class Threads:
         """
         return await self._run("call", function, None)
 
-    async def feed(self, source: AsyncIterable[bytes], function: Callable[[Feed], _T]) -> _T:
-        """Run *function* on the chunks of *source*, which is read here, in the caller's task, one chunk at a time."""
-        feed = Feed(source)
-        return await self._run("upload", partial(function, feed), feed)
+    async def feed(self, feed: Feed[Any], function: Callable[[], _T]) -> _T:
+        """Run *function*, which iterates over *feed*; its source is read here, in the caller's task."""
+        return await self._run("upload", function, feed)
 
     def dropping(self) -> Callable[[Callable[[], object]], None]:
         """Give what lets go, in a thread and for nobody, of what a dropped object holds; for its ``__del__``.
@@ -84,7 +83,7 @@ class Threads:
         if gone is not None:
             raise gone
 
-    async def _run(self, kind: str, function: Callable[[], _T], feed: Feed | None) -> _T:
+    async def _run(self, kind: str, function: Callable[[], _T], feed: Feed[Any] | None) -> _T:
         cancellation, woken = Cancellation(), _Waker()
         if feed is not None:
             feed.on_hunger(woken.wake)
@@ -110,11 +109,11 @@ class Threads:
     async def _undo(self, cancellation: Cancellation, job: Future[Any], gone: BaseException) -> None:
         """Take back what a call made that was over before it heard of its end; tell what failed otherwise."""
         error = None if job.cancelled() else job.exception()
-        if error is None:
+        if error is None and cancellation.has_made:
             undoing = self._pool("call").submit(copy_context().run, cancellation.undo)
             await _settled(undoing)
             error = undoing.exception()
-        if isinstance(error, Cancelled) or error is None:
+        if isinstance(error, CallerGone) or error is None:
             return
         gone.add_note(f"and the call that was cancelled failed: {error!r}")
         if not isinstance(error, AudioStoreError):
@@ -147,7 +146,7 @@ async def _settled(job: Future[Any]) -> asyncio.CancelledError | None:
     """Wait until *job* is over, however often somebody cancels the wait; give the last one who did."""
     woken, gone = _Waker(), None
     job.add_done_callback(woken.wake)
-    with _shielded():
+    with shielded():
         while not job.done():
             try:
                 await woken.wait()
@@ -156,7 +155,8 @@ async def _settled(job: Future[Any]) -> asyncio.CancelledError | None:
     return gone
 
 
-def _shielded() -> AbstractContextManager[object]:
+def shielded() -> AbstractContextManager[object]:
     """Keep AnyIO, where an app runs on it, from cancelling again at every turn of the loop: it would spin meanwhile."""
-    anyio: Any = sys.modules.get("anyio")
+    # Unless its asyncio half is loaded nobody can be in a scope of it, and asking for one would load it here and now.
+    anyio: Any = sys.modules.get("anyio") if "anyio._backends._asyncio" in sys.modules else None
     return nullcontext() if anyio is None else anyio.CancelScope(shield=True)

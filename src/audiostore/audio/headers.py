@@ -177,7 +177,7 @@ def _check_boxes(file: BinaryIO, looked: Looked) -> None:
 
 # What recorders and speech engines write that could not go back and fill in the size.
 def _is_streamed(length: int) -> bool:
-    return length == 0 or length >= 0xFFFFFF00 or 0x7FFFF000 <= length <= 0x7FFFFFFF
+    return length == 0 or 0xFFFFFF00 <= length <= 0xFFFFFFFF or 0x7FFFF000 <= length <= 0x7FFFFFFF
 
 
 def wav_bytes(file: BinaryIO, looked: Looked) -> int:
@@ -189,6 +189,21 @@ def wav_bytes(file: BinaryIO, looked: Looked) -> int:
     return there if _is_streamed(length) else min(length, there)
 
 
+def wav_audio(file: BinaryIO, looked: Looked) -> tuple[int, int]:
+    """Give where the audio of a WAV begins, and the bytes of it that are there; *file* is moved."""
+    start, _ = _wav_data(file)
+    return start, wav_bytes(file, looked)
+
+
+def wav_speakers(file: BinaryIO) -> int:
+    """Give the mask of speakers that the long form of a WAV's header has; 0 in the short one. *file* is moved."""
+    for name, place, length in _wav_chunks(file):
+        if name == b"fmt ":
+            form = _at(file, place, min(length, 40))
+            return int.from_bytes(form[20:24], "little") if len(form) == 40 and form[:2] == b"\xfe\xff" else 0
+    return 0
+
+
 def _check_wav(file: BinaryIO, looked: Looked) -> None:
     start, length = _wav_data(file)
     if not _is_streamed(length) and start + length > looked.size:
@@ -198,17 +213,26 @@ def _check_wav(file: BinaryIO, looked: Looked) -> None:
 
 def _wav_data(file: BinaryIO) -> tuple[int, int]:
     """Give where the audio of a WAV begins, and its declared length; at the end and 0 if there is none."""
+    long = 0
+    for name, place, length in _wav_chunks(file):
+        if name == b"ds64":
+            long = int.from_bytes(_at(file, place + 8, 8), "little")
+        elif name == b"data":
+            return place, long if long and length == 0xFFFFFFFF else length
+    return file.seek(0, 2), 0
+
+
+def _wav_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Give name, start and declared length of each chunk."""
     order = ">" if _at(file, 0, 4) == b"RIFX" else "<"
     place = 12
     for _ in range(_MAX_FRAMES):
         header = _at(file, place, 8)
         if len(header) < 8:
-            break
+            return
         length: int = struct.unpack(order + "I", header[4:])[0]
-        if header[:4] == b"data":
-            return place + 8, length
+        yield header[:4], place + 8, length
         place += 8 + length + (length & 1)
-    return file.seek(0, 2), 0
 
 
 def _check_ogg(file: BinaryIO, looked: Looked) -> None:

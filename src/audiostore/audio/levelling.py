@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from av.filter import Graph
 
 from audiostore.audio.encoding import Share
-from audiostore.audio.engine import Reader, opened
+from audiostore.audio.engine import opened
 from audiostore.audio.loudness import ACX_HEAD, ACX_TAIL, SILENCE, Loudness, Preset, parse_preset
 from audiostore.audio.metering import measure, measure_frames
 from audiostore.audio.probing import cover_bytes
 from audiostore.audio.reshaping import LAYOUTS, Reshaper, reshaped, through
-from audiostore.audio.target import Target, parse_target
-from audiostore.audio.transcoding import Edit, write
+from audiostore.audio.target import Shape, Target, parse_target
+from audiostore.audio.transcoding import write
 from audiostore.errors import UnsupportedAudio
 
 if TYPE_CHECKING:
@@ -99,31 +99,55 @@ def write_at_level(
     progress: Share | None = None,
 ) -> None:
     """Encode *source* into *path* at the loudness of *preset*."""
-    level = find_level(source, preset, seconds=seconds)
+    sound = _sound_of(source, seconds)
+    level = find_level(sound, preset)
     with opened(source) as reader:
         cover = cover_bytes(reader) if target.tags == "keep" else None
     with opened(source) as reader:
-        edit = levelled(reader, level, lift=_lift(target, reader))
-        if room_tone:
-            edit = _with_room_tone(reader, edit, level.before)
+        shape = target.shape_for(sample_rate=sound.sample_rate, channels=sound.channels)
+        edit = Levelled(sound, level, lift=lift_for(shape), room_tone=room_tone)
         write(reader, path, target, cover=cover, seconds=seconds, edit=edit, progress=progress)
 
 
-def find_level(source: Any, preset: Preset, *, seconds: float | None = None) -> Level:
-    """Find the gain that brings *source* to *preset*, measuring what comes out where a limiter is needed.
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What can be heard as often as is needed: ``frames`` decodes it from its beginning."""
+
+    frames: Callable[[], Iterable[AudioFrame]]
+    sample_rate: int
+    channels: int
+
+    @property
+    def layout(self) -> str:
+        return LAYOUTS[min(self.channels, max(LAYOUTS))]
+
+
+def _sound_of(source: Any, seconds: float | None) -> Sound:
+    with opened(source) as reader:
+        rate, channels = reader.stream.sample_rate, reader.stream.channels
+
+    def frames() -> Iterator[AudioFrame]:
+        with opened(source) as reader:
+            yield from reader.frames(seconds=seconds)
+
+    return Sound(frames, rate, channels)
+
+
+def find_level(sound: Sound, preset: Preset) -> Level:
+    """Find the gain that brings *sound* to *preset*, measuring what comes out where a limiter is needed.
 
     Raises:
         UnsupportedAudio: ``silent``: there is no level to start from.
 
     """
-    before = measured = _measured(source, None, seconds)
+    before = measured = measure_frames(sound.frames(), sound.sample_rate, sound.channels)
     gain = preset.level - _value(before, preset)
     if before.rms <= SILENCE or before.integrated <= -69.9:  # noqa: PLR2004 - below -70 LUFS the meter hears nothing
         raise UnsupportedAudio("silent", "there is nothing in it that could be made louder")
     gain = min(gain, _MOST_GAIN)
     level = Level(preset, gain, before.true_peak + gain > preset.ceiling, before)
     for _ in range(_PASSES if level.limited else 0):
-        measured = _measured(source, level, seconds)
+        measured = measure_frames(Levelled(sound, level)(sound.frames()), sound.sample_rate, sound.channels)
         missing = preset.level - _value(measured, preset)
         if abs(missing) <= _CLOSE_ENOUGH or level.gain + missing > _MOST_GAIN:
             break
@@ -131,57 +155,54 @@ def find_level(source: Any, preset: Preset, *, seconds: float | None = None) -> 
     return level
 
 
-def levelled(reader: Reader, level: Level, *, lift: float = 0.0) -> Edit:
-    """Give what changes the frames of *reader* to *level*, and then by *lift* dB."""
-    layout, rate = LAYOUTS[min(reader.stream.channels, max(LAYOUTS))], reader.stream.sample_rate
-    filters = [("volume", f"{level.gain:.3f}dB")]
-    if level.limited:
-        # Peaks between the samples are only seen, and held, where there are more samples.
-        ceiling = 10 ** (level.preset.ceiling / 20)
-        limiter = f"limit={ceiling:.6f}:attack=5:release=50:level=disabled:latency=enabled"
-        filters += [("aresample", str(max(rate, _OVERSAMPLED))), ("alimiter", limiter), ("aresample", str(rate))]
-    filters.append(("volume", f"{lift:.3f}dB"))
+class Levelled:
+    """Changes the frames of *sound* to *level*, and then by *lift* dB; with *room_tone*, puts some at both ends.
 
-    def edit(frames: Iterable[AudioFrame]) -> Iterator[AudioFrame]:
-        return through(frames, Reshaper(sample_format="dbl", layout=layout, sample_rate=rate), *filters)
+    ``head`` counts the samples of room tone before the first frame.
+    """
 
-    return edit
+    def __init__(self, sound: Sound, level: Level, *, lift: float = 0.0, room_tone: bool = False) -> None:
+        self.sound = sound
+        self.level = level
+        self.lift = lift
+        self.head = 0
+        before = level.before
+        self._before = _HEAD - before.head if room_tone and before.head < ACX_HEAD[0] else 0.0
+        self._after = _TAIL - before.tail if room_tone and before.tail < ACX_TAIL[0] else 0.0
+
+    def __call__(self, frames: Iterable[AudioFrame]) -> Iterator[AudioFrame]:
+        for frame in self._tone(self._before):
+            self.head += frame.samples
+            yield frame
+        yield from through(frames, self._alike(), *self._filters())
+        yield from self._tone(self._after)
+
+    def _alike(self) -> Reshaper:
+        return Reshaper(sample_format="dbl", layout=self.sound.layout, sample_rate=self.sound.sample_rate)
+
+    def _filters(self) -> Iterator[tuple[str, str]]:
+        yield "volume", f"{self.level.gain:.3f}dB"
+        if self.level.limited:
+            # Peaks between the samples are only seen, and held, where there are more samples.
+            ceiling = 10 ** (self.level.preset.ceiling / 20)
+            yield "aresample", str(max(self.sound.sample_rate, _OVERSAMPLED))
+            yield "alimiter", f"limit={ceiling:.6f}:attack=5:release=50:level=disabled:latency=enabled"
+            yield "aresample", str(self.sound.sample_rate)
+        yield "volume", f"{self.lift:.3f}dB"
+
+    def _tone(self, seconds: float) -> Iterator[AudioFrame]:
+        return reshaped(_noise(seconds, self.sound.sample_rate), self._alike()) if seconds > 0 else iter(())
 
 
-def _lift(target: Target, reader: Reader) -> float:
-    """Give what the encoder will take away: LAME makes everything quieter, and more so at lower bit rates."""
-    shape = target.shape_for(sample_rate=reader.stream.sample_rate, channels=reader.stream.channels)
+def lift_for(shape: Shape) -> float:
+    """Give what the encoder will take away, in dB: LAME makes everything quieter, and more so at lower bit rates."""
     if shape.codec != "libmp3lame" or shape.bit_rate is None:
         return 0.0
     return next(lift for most, lift in _LAME if shape.bit_rate <= most)
 
 
-def _measured(source: Any, level: Level | None, seconds: float | None) -> Loudness:
-    with opened(source) as reader:
-        frames: Iterable[AudioFrame] = reader.frames(seconds=seconds)
-        if level is not None:
-            frames = levelled(reader, level)(frames)
-        return measure_frames(frames, reader.stream.sample_rate, reader.stream.channels)
-
-
 def _value(loudness: Loudness, preset: Preset) -> float:
     return loudness.rms if preset.measure == "rms" else loudness.integrated
-
-
-def _with_room_tone(reader: Reader, edit: Edit, before: Loudness) -> Edit:
-    layout, rate = LAYOUTS[min(reader.stream.channels, max(LAYOUTS))], reader.stream.sample_rate
-
-    def tone(seconds: float) -> Iterator[AudioFrame]:
-        if seconds > 0:
-            alike = Reshaper(sample_format="dbl", layout=layout, sample_rate=rate)
-            yield from reshaped(_noise(seconds, rate), alike)
-
-    def edited(frames: Iterable[AudioFrame]) -> Iterator[AudioFrame]:
-        yield from tone(_HEAD - before.head if before.head < ACX_HEAD[0] else 0.0)
-        yield from edit(frames)
-        yield from tone(_TAIL - before.tail if before.tail < ACX_TAIL[0] else 0.0)
-
-    return edited
 
 
 def _noise(seconds: float, rate: int) -> Iterator[AudioFrame]:

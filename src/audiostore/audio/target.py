@@ -32,6 +32,7 @@ class Format:
     channels: int = 8
     bit_rates: tuple[int, int] | None = None
     options: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    encoder_options: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
 
 
 # Without rf64, a WAV of more than 4 GB would state a size that is wrong.
@@ -67,6 +68,8 @@ _FORMATS = (
         sample_rates=_AAC_RATES,
         bit_rates=(96_000, 160_000),
         options={"brand": "M4A ", "movflags": "+faststart"},
+        # With it, a decoder makes up noise, and never the same twice: a joined file would not sound as its parts do.
+        encoder_options={"aac_pns": "0"},
     ),
     Format(
         name="flac",

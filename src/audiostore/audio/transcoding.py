@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from audiostore.audio.encoding import Encoder, Share, remux
 from audiostore.audio.engine import Reader, opened
 from audiostore.audio.info import AudioInfo
+from audiostore.audio.labelling import Labels
 from audiostore.audio.probing import cover_bytes, facts_of, header_duration, probe
 from audiostore.audio.target import OUTPUTS, Target, parse_target
 
@@ -84,7 +85,7 @@ def write(
     shape = target.shape_for(sample_rate=info.sample_rate, channels=info.channels, bit_depth=info.bit_depth)
     frames: Iterable[AudioFrame] = told(reader, seconds, progress)
     tags = info.tags if target.tags == "keep" else None
-    with Encoder(path, shape, tags=tags, cover=cover) as encoder:
+    with Encoder(path, shape, labels=Labels(tags=tags, cover=cover)) as encoder:
         for frame in frames if edit is None else edit(frames):
             encoder.write(frame)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from audiostore.export.gathering import Takes, gather_chapters
+from audiostore.export.naming import portable
 from audiostore.export.projects import parse_project
 from audiostore.export.sections import BookChapter, BookSection
 from audiostore.models import Place, PlaceId, parse_text
@@ -86,6 +87,15 @@ class Book:
             for index, section in enumerate(chapter.sections):
                 yield number, index, section
 
+    def called(self, *, title: str | None = None, author: str | None = None) -> Self:
+        """Give the same book with another title or author."""
+        return replace(self, title=title or self.title, author=author or self.author)
+
+    @property
+    def file_name(self) -> str:
+        """The title as a file or a folder can be called on any system; ``book`` without one."""
+        return portable(self.title) if self.title.strip() else "book"
+
     def as_dict(self) -> dict[str, Any]:
         """Give the book as JSON can hold it."""
         return asdict(self)
@@ -93,8 +103,11 @@ class Book:
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Self:
         """Turn ``as_dict`` back."""
-        chapters = tuple(
-            BookChapter(**{**each, "sections": tuple(BookSection(**section) for section in each["sections"])})
+        given: dict[str, Any] = dict(facts)
+        given["chapters"] = tuple(
+            BookChapter(
+                id=each["id"], name=each["name"], sections=tuple(BookSection(**section) for section in each["sections"])
+            )
             for each in facts["chapters"]
         )
-        return cls(**{**facts, "chapters": chapters})
+        return cls(**given)

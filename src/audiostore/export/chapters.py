@@ -55,7 +55,7 @@ class Studio:
     def digest(self, number: int, heard: Sequence[Heard], to: str, kind: Kind) -> str:
         """Give the digest of all that makes the chapter what it is."""
         options = self.options.as_dict()
-        named = ("bit_rate", "bit_depth", "gap", "fade", "trim", "loudness")
+        named = ("bit_rate", "bit_depth", "gap", "fade", "trim", "loudness", "room_tone")
         return digest_of(
             {
                 "version": __version__,
@@ -151,6 +151,7 @@ class Studio:
             "bit_rate": self.options.bit_rate if lossy else None,
             "bit_depth": None if lossy else self.options.bit_depth,
             "loudness": self.options.loudness,
+            "room_tone": self.options.room_tone or None,
         }
         return {name: value for name, value in given.items() if value is not None}
 

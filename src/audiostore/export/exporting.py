@@ -15,7 +15,7 @@ from audiostore.export.books import Book
 from audiostore.export.chapters import Edit, Share
 from audiostore.export.covers import Cover, read_cover
 from audiostore.export.journal import claimed, on_disk
-from audiostore.export.making import Order, make, plan_names
+from audiostore.export.making import Order, check, make, plan_names
 from audiostore.export.options import ExportOptions, Loudness, OnMissing
 from audiostore.export.references import Originals
 from audiostore.export.results import Export
@@ -40,6 +40,7 @@ class Wishes(TypedDict, total=False):
     fade: timedelta
     trim: bool
     loudness: Loudness | None
+    room_tone: bool
     metadata: bool
     audio: bool
     zip: bool
@@ -90,7 +91,8 @@ def export(
         ValueError: a wish that can't be.
 
     """
-    wanted = _options(options, wishes)
+    wanted = parse_options(options, wishes)
+    check(book, wanted)
     folder = Path(to)
     plan = plan_names(book)
     taken = [name for name in plan.names(book, wanted) if os.path.lexists(folder / name)]
@@ -123,7 +125,7 @@ def export(
     return Export(
         id=new_id(),
         owner=book.owner,
-        title=book.title or "book",
+        title=book.title or book.file_name,
         project=book.project,
         state="finished",
         share=1.0,
@@ -133,5 +135,6 @@ def export(
     )
 
 
-def _options(options: ExportOptions | None, wishes: Wishes) -> ExportOptions:
+def parse_options(options: ExportOptions | None, wishes: Wishes) -> ExportOptions:
+    """Give *wishes*, over *options* where there are any."""
     return ExportOptions(**wishes) if options is None else replace(options, **wishes)  # type: ignore[arg-type]

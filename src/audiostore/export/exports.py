@@ -16,10 +16,10 @@ from audiostore.errors import AudioStoreError, Cancelled, NotFound, Unavailable
 from audiostore.export.books import Book
 from audiostore.export.chapters import Edit, Share
 from audiostore.export.covers import Cover, read_cover
-from audiostore.export.exporting import Wishes, _options
+from audiostore.export.exporting import Wishes, parse_options
 from audiostore.export.gathering import KEPT_AS
-from audiostore.export.journal import claimed, on_disk, read_json, write_file, write_json
-from audiostore.export.making import Order, make
+from audiostore.export.journal import claimed, on_disk, read_json, tidy, write_file, write_json
+from audiostore.export.making import Order, check, make
 from audiostore.export.options import ExportOptions
 from audiostore.export.references import Originals
 from audiostore.export.results import Export, is_zip
@@ -31,6 +31,7 @@ from audiostore.store import AudioStore
 
 _log = logging.getLogger("audiostore")
 
+WORK = "work"
 _BOOK, _COVER, _STOP = "book.json", "cover", "stop"
 _TOLD_EVERY = 0.5
 """Seconds between two notes of how far an export is."""
@@ -39,7 +40,7 @@ _PATIENCE, _STEP = 50, 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSweep:
-    """What ``Exports.sweep`` did: exports that were ``expired`` are gone, of ``dead`` ones the fetched sections."""
+    """What ``Exports.sweep`` did: ``expired`` exports are gone, and what ``dead`` ones had half-made."""
 
     expired: int = 0
     dead: int = 0
@@ -48,6 +49,11 @@ class ExportSweep:
 class Exports:
     """Exports in *folder*: begun in one request, run by a worker, looked at, downloaded, and gone after *retention*.
 
+    >>> from audiostore import AudioStore
+    >>> from audiostore.export import Book, Exports
+    >>> store = AudioStore.local("uploads")
+    >>> take = store.put("take.wav", owner="alice", project="p1", chapter=1, section=1)
+    >>> book = Book.from_catalog(store, owner="alice", project="p1", title="Tides")
     >>> exports = Exports(store, "exports")
     >>> waiting = exports.begin(book, formats=["wav"])
     >>> exports.run(waiting.id, owner="alice").state
@@ -112,13 +118,14 @@ class Exports:
             NotFound, UnsupportedAudio: the cover. StorageFull, PermissionDenied: the disk. ValueError: a wish.
 
         """
-        wanted = _options(options, wishes)
+        wanted = parse_options(options, wishes)
+        check(book, wanted)
         picture = read_cover(self.store, cover, owner=book.owner)
         now = self._now()
         export = Export(
             id=new_id(),
             owner=book.owner,
-            title=book.title or "book",
+            title=book.title or book.file_name,
             project=book.project,
             state="waiting",
             created_at=now,
@@ -220,9 +227,8 @@ class Exports:
                     if export is None or self._is_over(export):
                         expired += export is not None
                         remove(folder)
-                    elif export.state != "finished" and (folder / "work" / "fetched").exists():
+                    elif tidy(folder / WORK):
                         dead += 1
-                        shutil.rmtree(folder / "work" / "fetched", ignore_errors=True)
             remove_if_empty(owner)
         return ExportSweep(expired=expired, dead=dead)
 
@@ -294,7 +300,7 @@ class Exports:
         )
         try:
             with self.store.events.operation("export", owner=owner, facts={"export": id}) as operation:
-                done = make(order, folder / "work")
+                done = make(order, folder / WORK)
                 files = done.publish(folder / "files")
                 operation.learn(bytes=sum(each.size for each in files))
         except BaseException as error:
@@ -309,7 +315,7 @@ class Exports:
             expires_at=self._now() + self.retention,
         )
         self._shelf.note(finished)
-        shutil.rmtree(folder / "work", ignore_errors=True)
+        shutil.rmtree(folder / WORK, ignore_errors=True)
         return finished
 
     def _note_failure(self, export: Export, error: BaseException) -> None:

@@ -48,7 +48,7 @@ def natural(place: str | None) -> tuple[tuple[int, int, str], ...]:
         return ()
     pieces = re.findall(r"([0-9]+)|([^0-9]+)", place)
     # Numbers of any length compare by length first, so that no huge one is ever parsed.
-    return (*((_number(digits) if digits else (1, 0, text.casefold())) for digits, text in pieces), (2, 0, place))
+    return (*((_number(digits) if digits else (1, 0, text.casefold())) for digits, text in pieces), (-1, 0, place))
 
 
 def _number(digits: str) -> tuple[int, int, str]:

@@ -20,6 +20,9 @@ from audiostore.errors import AudioStoreError, from_os_error
 from audiostore.export.results import MissingSection
 from audiostore.ids import new_id
 
+FETCHED, CHAPTERS = "fetched", "chapters"
+"""Folders in a work folder: of sections on their way, and of the chapters that are finished."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sounding:
@@ -62,14 +65,9 @@ class Journal:
         path, facts = self.place(digest, suffix), read_json(self._note(digest))
         if facts is None or not path.is_file() or path.stat().st_size != facts["size"]:
             return None
-        return MadeChapter(
-            **{
-                **facts,
-                "path": path,
-                "sections": tuple(Sounding(**each) for each in facts["sections"]),
-                "missing": tuple(MissingSection(**each) for each in facts["missing"]),
-            }
-        )
+        facts["sections"] = tuple(Sounding(**each) for each in facts["sections"])
+        facts["missing"] = tuple(MissingSection(**each) for each in facts["missing"])
+        return MadeChapter(path=path, **facts)
 
     def keep(self, digest: str, chapter: MadeChapter) -> None:
         """Note that a chapter is finished: first its bytes are safe, then the note of them."""
@@ -79,6 +77,19 @@ class Journal:
 
     def _note(self, digest: str) -> Path:
         return self.folder / f"{digest}.json"
+
+
+def tidy(work: Path) -> bool:
+    """Remove what a killed process left half-made in its work folder; whether there was anything."""
+    half = [work / FETCHED, *work.glob(".*"), *(work / CHAPTERS).glob(".*")]
+    found = [each for each in half if os.path.lexists(each)]
+    with on_disk(work):
+        for each in found:
+            if each.is_dir():
+                shutil.rmtree(each)
+            else:
+                each.unlink()
+    return bool(found)
 
 
 def digest_of(facts: Any) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from audiostore.errors import Cancelled, SectionsMissing
+from audiostore.errors import Cancelled, SectionsMissing, UnsupportedAudio
 from audiostore.export.books import Book
 from audiostore.export.chapters import ENCODED_AS, Edit, Kind, Share, Studio, book_tags, suffix_of
 from audiostore.export.documents import metadata_of, text_of, written
 from audiostore.export.fetching import Fetching
-from audiostore.export.journal import Journal, MadeChapter, on_disk, publish, write_file
+from audiostore.export.journal import CHAPTERS, FETCHED, Journal, MadeChapter, on_disk, publish, tidy, write_file
 from audiostore.export.naming import Names, numbered
 from audiostore.export.options import NOTHING, ExportOptions
 from audiostore.export.references import Heard, Originals, chapters_of, resolve
@@ -24,6 +24,7 @@ from audiostore.media import type_of_name
 from audiostore.sizes import parse_size
 from audiostore.store import AudioStore
 
+MOST_MP3_CHAPTERS = 255
 _BOOKS_SHARE = 0.05
 """Of the work, what putting one file together of finished chapters is thought to be."""
 
@@ -83,7 +84,13 @@ def plan_names(book: Book) -> Plan:
     """Call each file by what people call its chapter, with a number before it."""
     names, count = Names(), len(book.chapters)
     stems = [names.new(numbered(number, count, each.name)) for number, each in enumerate(book.chapters, start=1)]
-    return Plan(stems=tuple(stems), title=names.new(book.title or "book"))
+    return Plan(stems=tuple(stems), title=names.new(book.file_name))
+
+
+def check(book: Book, options: ExportOptions) -> None:
+    """Refuse what can't be made, before anything is begun. Raises ValueError."""
+    if "mp3-book" in options.book_formats and len(book.chapters) > MOST_MP3_CHAPTERS:
+        raise ValueError(f"one mp3 has {MOST_MP3_CHAPTERS} chapters at most, and the book has {len(book.chapters)}")
 
 
 def make(order: Order, work: Path) -> Done:
@@ -146,7 +153,7 @@ class _Making:
         studio = Studio(
             book=book,
             options=options,
-            journal=Journal(self.work / "chapters"),
+            journal=Journal(self.work / CHAPTERS),
             cover=order.cover,
             edit=order.edit,
             cancelled=order.cancelled,
@@ -206,9 +213,9 @@ class _Making:
     @contextmanager
     def _fetching(self, batches: Sequence[Sequence[Heard]]) -> Generator[Fetching]:
         order, options = self.order, self.order.options
-        folder = self.work / "fetched"
+        folder = self.work / FETCHED
+        tidy(self.work)
         with on_disk(folder):
-            shutil.rmtree(folder, ignore_errors=True)  # what a killed export left
             folder.mkdir(parents=True)
         with Fetching(
             order.store,
@@ -236,16 +243,20 @@ class _Making:
             for index, (number, chapter) in enumerate(chapters)
         ]
         path = self.work / f"book{suffix_of(to)}"
-        joined = join(
+        put_together = partial(
+            join,
             parts,
             path,
             to="m4b" if to == "m4b" else base,
-            bit_rate=options.bit_rate,
             tags=book_tags(book),
             cover=self.order.cover,
             chapters="parts",
             cancelled=self.order.cancelled,
         )
+        try:
+            joined = put_together(reencode=False)
+        except UnsupportedAudio:  # chapters that were copied from recordings of several kinds
+            joined = put_together(bit_rate=options.bit_rate)
         self.starts = {number: mark.start for (number, _), mark in zip(chapters, joined.marks, strict=True)}
         self.whole.append(
             ExportedFile(

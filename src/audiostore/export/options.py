@@ -33,7 +33,7 @@ class ExportOptions:
         gap: silence between sections. chapter_gap: silence between chapters, where they are in one file.
         fade: how long each section fades in and out.
         trim: cut silence off both ends of each section, before gaps.
-        loudness: bring each chapter to ``acx``, ``ebu_r128`` or ``podcast``.
+        loudness: bring each chapter to ``acx``, ``ebu_r128`` or ``podcast``. room_tone: with room tone at both ends.
         metadata: write ``metadata.json``, and each chapter's text.
         audio: make audio at all.
         zip: write everything into one ZIP file, too.
@@ -57,6 +57,7 @@ class ExportOptions:
     fade: timedelta = NOTHING
     trim: bool = False
     loudness: Loudness | None = None
+    room_tone: bool = False
     metadata: bool = True
     audio: bool = True
     zip: bool = False
@@ -73,6 +74,8 @@ class ExportOptions:
                 raise ValueError(f"{name} is a timedelta, from none to {_LONGEST}")
         if self.loudness not in (None, "acx", "ebu_r128", "podcast"):
             raise ValueError(f"loudness is acx, ebu_r128 or podcast, not {self.loudness!r}")
+        if self.room_tone and self.loudness is None:
+            raise ValueError("room_tone goes with a loudness")
         if self.on_missing not in ("report", "raise"):
             raise ValueError(f'on_missing is "report" or "raise", not {self.on_missing!r}')
         if self.workers < 1:

@@ -7,7 +7,8 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,7 +16,7 @@ from audiostore.errors import NotFound, from_os_error
 from audiostore.export.books import Book
 from audiostore.export.results import MissingSection, Reason
 from audiostore.export.sections import BookSection
-from audiostore.models import AudioFile
+from audiostore.models import AudioFile, parse_text
 from audiostore.store import AudioStore
 
 Originals: TypeAlias = Callable[[str, str], Path | None]
@@ -29,12 +30,12 @@ class Heard:
     ``size`` in bytes; ``mark`` stands for the very bytes: another one, other audio.
     """
 
-    chapter: int
-    section: int
-    name: str
-    path: str | None
     size: int
     mark: str
+    chapter: int = 0
+    section: int = 0
+    name: str = ""
+    path: str | None = None
     stored: AudioFile | None = None
     original: Path | None = None
 
@@ -57,7 +58,7 @@ def resolve(store: AudioStore, book: Book, *, originals: Originals | None, worke
     """
     with ThreadPoolExecutor(workers, thread_name_prefix="audiostore-export") as pool:
         look = _Looking(store, book.owner, originals)
-        return list(pool.map(lambda each: look.at(*each), book.sections))
+        return list(pool.map(look.at, book.sections))
 
 
 def chapters_of(references: Iterable[Reference], count: int) -> list[list[Reference]]:
@@ -74,35 +75,39 @@ class _Looking:
     owner: str
     originals: Originals | None
 
-    def at(self, chapter: int, number: int, section: BookSection) -> Reference:
-        facts = {"chapter": chapter, "section": number, "name": section.name, "path": section.path}
+    def at(self, place: tuple[int, int, BookSection]) -> Reference:
+        chapter, number, section = place
+        absent = partial(MissingSection, chapter=chapter, section=number, name=section.name, path=section.path)
         if section.path is None and section.upload_id is None:
-            return MissingSection(**facts, reason="no_audio")  # type: ignore[arg-type]
-        stored = self._stored(section)
-        if stored is not None:
-            mark = stored.sha256 or f"{stored.id} {stored.key} {stored.size}"
-            return Heard(**facts, size=stored.size, mark=mark, stored=stored)  # type: ignore[arg-type]
-        original = self._original(section)
-        if original is not None:
-            path, size, mark = original
-            return Heard(**facts, size=size, mark=mark, original=path)  # type: ignore[arg-type]
-        return MissingSection(**facts, reason="missing")  # type: ignore[arg-type]
+            return absent(reason="no_audio")
+        found = self._stored(section) or self._original(section)
+        if found is None:
+            return absent(reason="missing")
+        return replace(found, chapter=chapter, section=number, name=section.name, path=section.path)
 
-    def _stored(self, section: BookSection) -> AudioFile | None:
+    def _stored(self, section: BookSection) -> Heard | None:
         # The path comes first: it is what players play. A file that was replaced has another one, under its old id.
-        if section.path is not None:
-            try:
-                return self.store.find(path=section.path, owner=self.owner)
-            except NotFound:
-                pass
-        if section.upload_id is not None:
-            try:
-                return self.store.find(section.upload_id, owner=self.owner)
-            except (NotFound, ValueError):  # what is no text that a catalog takes is no id either
-                pass
-        return None
+        stored = self._by_path(section.path) or self._by_id(section.upload_id)
+        if stored is None:
+            return None
+        mark = stored.sha256 or f"{stored.id} {stored.key} {stored.size}"
+        return Heard(size=stored.size, mark=mark, stored=stored)
 
-    def _original(self, section: BookSection) -> tuple[Path, int, str] | None:
+    def _by_path(self, path: str | None) -> AudioFile | None:
+        try:
+            return None if path is None else self.store.find(path=path, owner=self.owner)
+        except NotFound:
+            return None
+
+    def _by_id(self, upload_id: str | None) -> AudioFile | None:
+        if upload_id is None or not _can_be_id(upload_id):
+            return None
+        try:
+            return self.store.find(upload_id, owner=self.owner)
+        except NotFound:
+            return None
+
+    def _original(self, section: BookSection) -> Heard | None:
         # What is said to be elsewhere must not be taken for a local file that happens to have its name.
         if self.originals is None or section.path is None or section.backend not in (None, "local"):
             return None
@@ -118,4 +123,12 @@ class _Looking:
         if not stat.S_ISREG(found.st_mode):
             return None
         facts = f"{path.absolute()} {found.st_size} {found.st_mtime_ns} {found.st_ino}"
-        return path, found.st_size, hashlib.sha256(os.fsencode(facts)).hexdigest()
+        return Heard(size=found.st_size, mark=hashlib.sha256(os.fsencode(facts)).hexdigest(), original=path)
+
+
+def _can_be_id(text: str) -> bool:
+    try:
+        parse_text("id", text)
+    except ValueError:
+        return False
+    return True

@@ -116,17 +116,12 @@ class Export:
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any], *, folder: Path) -> Self:
         """Turn ``as_dict`` back; its files are in *folder*."""
-        given = {name: value for name, value in facts.items() if name != "size"}
-        until = given["expires_at"]
-        return cls(
-            **{
-                **given,
-                "created_at": datetime.fromisoformat(given["created_at"]),
-                "expires_at": None if until is None else datetime.fromisoformat(until),
-                "files": tuple(ExportedFile(**each, path=folder / each["name"]) for each in given["files"]),
-                "missing": tuple(MissingSection(**each) for each in given["missing"]),
-            }
-        )
+        given: dict[str, Any] = {name: value for name, value in facts.items() if name != "size"}
+        for name in ("created_at", "expires_at"):
+            given[name] = None if given[name] is None else datetime.fromisoformat(given[name])
+        given["files"] = tuple(ExportedFile(**each, path=folder / each["name"]) for each in given["files"])
+        given["missing"] = tuple(MissingSection(**each) for each in given["missing"])
+        return cls(**given)
 
 
 def is_zip(file: ExportedFile) -> bool:

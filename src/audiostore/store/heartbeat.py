@@ -1,4 +1,4 @@
-"""The sign of life of a long write."""
+"""What goes on while bytes flow: the reservation is kept alive, and trouble of the two ends is told apart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from audiostore.cancelling import check_cancelled
-from audiostore.errors import AudioStoreError
+from audiostore.errors import AudioStoreError, Unavailable
 from audiostore.protocols import Progress
 
 
@@ -39,3 +39,11 @@ class Heartbeat:
                 self.error = error  # the catalog's trouble, not the backend's
                 raise
             self._resume, self._last = resume, time.monotonic()
+
+
+class StorageOutage(Exception):
+    """An ``Unavailable`` of the backend, told apart from one of the catalog: only this one has a fallback."""
+
+    def __init__(self, error: Unavailable) -> None:
+        super().__init__(str(error))
+        self.error = error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from audiostore.cancelling import Cancelled, check_cancelled, undo_if_cancelled
+from audiostore.cancelling import CallerGone, check_cancelled, undo_if_cancelled
 from audiostore.errors import (
     AlreadyExists,
     AudioStoreError,
@@ -29,6 +30,7 @@ from audiostore.models import (
     Metadata,
     Place,
     PlaceId,
+    Removal,
     Reservation,
     Staged,
     Upload,
@@ -39,10 +41,17 @@ from audiostore.models import (
 from audiostore.protocols import Backend, Progress, Request, Written
 from audiostore.sources import Source
 from audiostore.staging import Refusal, StagingArea, staging_area
-from audiostore.store.heartbeat import Heartbeat
+from audiostore.store.heartbeat import Heartbeat, StorageOutage
 from audiostore.store.parts import StoreParts
 
 _log = logging.getLogger("audiostore")
+
+
+Check: TypeAlias = Callable[[Reservation, Progress], None]
+"""Looks at what was written before it is recorded, and raises if it is not what was sent."""
+
+Supersede: TypeAlias = Callable[[Sequence[Removal]], None]
+"""Takes over the removals of what a replacement made superfluous, which otherwise would be erased at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +70,11 @@ class Wanted:
     as_is: bool = False
     limits: Limits | None = None
     progress: Progress | None = None
+    # What only those ask for who bring files from elsewhere.
+    id: str | None = None
+    hold: timedelta | None = None
+    check: Check | None = None
+    supersede: Supersede | None = None
 
     @property
     def is_new(self) -> bool:
@@ -206,7 +220,7 @@ class Writing(StoreParts):
             raise outage.error from outage.error.__cause__
 
     def _keep_in(self, backend: Backend, staged: Staged, wanted: Wanted, operation: Progressing) -> AudioFile:
-        upload_id = new_id()
+        upload_id = wanted.id or new_id()
         reservation = self.catalog.reserve(self._request(upload_id, backend, staged, wanted))
         operation.learn(
             file=reservation.file_id, key=reservation.key, backend=reservation.backend, bytes=reservation.size
@@ -214,13 +228,8 @@ class Writing(StoreParts):
         if reservation.state == "committed":
             return self._resolve(reservation.file_id, wanted.owner)
         try:
-            self._write(
-                reservation,
-                staged,
-                wanted.progress,
-                repeated=reservation.id != upload_id,
-                repeatable=wanted.idempotency_key is not None,
-            )
+            self._write(reservation, staged, wanted, repeated=reservation.id != upload_id)
+            self._check(reservation, wanted)
             written = Written(
                 size=staged.size, sha256=staged.sha256, content_type=staged.content_type, duration=staged.duration
             )
@@ -236,7 +245,7 @@ class Writing(StoreParts):
             raise
         if wanted.is_new:
             undo_if_cancelled(partial(self._take_back, file))
-        self._erase(superseded)
+        (wanted.supersede or self._erase)(superseded)
         if wanted.instead_of is not None or (wanted.replaces is not None and wanted.replaces.sha256 is None):
             self._shut(superseded)
         return file
@@ -262,7 +271,7 @@ class Writing(StoreParts):
             content_type=staged.content_type,
             limits=wanted.limits,
             ttl=self.ttl,
-            hold=self.hold,
+            hold=self.hold if wanted.hold is None else wanted.hold,
             sha256=staged.sha256,
             metadata={**wanted.metadata, **staged.metadata},
             replaces=wanted.replaces.id if wanted.replaces else None,
@@ -270,35 +279,42 @@ class Writing(StoreParts):
             instead_of=wanted.instead_of,
         )
 
-    def _write(
-        self,
-        reservation: Reservation,
-        staged: Staged,
-        progress: Progress | None,
-        *,
-        repeated: bool,
-        repeatable: bool,
-    ) -> None:
+    def _write(self, reservation: Reservation, staged: Staged, wanted: Wanted, *, repeated: bool) -> None:
         backend = self._backend(reservation.backend)
-        heartbeat = self._heartbeat(reservation, progress)
+        heartbeat = self._heartbeat(reservation, wanted.progress, wanted.hold)
         try:
             # An earlier try may have brought the bytes and been cut off before its commit.
             if not (repeated and _arrived(backend, reservation)):
                 backend.write(reservation.key, staged, resume=reservation.resume, progress=heartbeat)
         except AlreadyExists:
             # A call with the same idempotency key, thought dead, was faster: the bytes are the same.
-            if not (repeatable and _arrived(backend, reservation)):
+            if not (wanted.idempotency_key is not None and _arrived(backend, reservation)):
                 raise
         except Unavailable as error:
             if error is heartbeat.error:
                 raise
             raise StorageOutage(error) from error
 
-    def _heartbeat(self, reservation: Reservation, progress: Progress | None) -> Heartbeat:
-        def extend(resume: str | None) -> None:
-            self.catalog.extend(reservation.id, ttl=self.ttl, hold=self.hold, resume=resume)
+    def _check(self, reservation: Reservation, wanted: Wanted) -> None:
+        if wanted.check is None:
+            return
+        heartbeat = self._heartbeat(reservation, None, wanted.hold)
+        try:
+            wanted.check(reservation, heartbeat)
+        except Unavailable as error:
+            if error is heartbeat.error:
+                raise
+            raise StorageOutage(error) from error
 
-        return Heartbeat(extend, min(self.ttl, self.hold) / 3, reservation.resume, progress)
+    def _heartbeat(
+        self, reservation: Reservation, progress: Progress | None, hold: timedelta | None = None
+    ) -> Heartbeat:
+        held = self.hold if hold is None else hold
+
+        def extend(resume: str | None) -> None:
+            self.catalog.extend(reservation.id, ttl=self.ttl, hold=held, resume=resume)
+
+        return Heartbeat(extend, min(self.ttl, held or self.ttl) / 3, reservation.resume, progress)
 
     def _take_back(self, file: AudioFile) -> None:
         """Delete what a call has made whose caller is gone."""
@@ -318,7 +334,7 @@ class Writing(StoreParts):
             if ours and not removals:
                 # Somebody ended the reservation and erased the key, perhaps before our bytes came to lie there.
                 self.catalog.discard(reservation.backend, [reservation.key], wait)
-            elif isinstance(error, Cancelled):
+            elif isinstance(error, CallerGone):
                 self._erase_what_came(removals, reservation.backend)  # the caller waits until it is undone
             elif removals and wait:
                 self.catalog.postpone([each.id for each in removals], wait)
@@ -334,14 +350,6 @@ def _arrived(backend: Backend, reservation: Reservation) -> bool:
         return backend.stat(reservation.key).size == reservation.size
     except NotFound:
         return False
-
-
-class StorageOutage(Exception):
-    """An ``Unavailable`` of the backend, told apart from one of the catalog: only this one has a fallback."""
-
-    def __init__(self, error: Unavailable) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 def _is_unknown(error: BaseException) -> bool:

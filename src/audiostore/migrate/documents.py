@@ -1,0 +1,259 @@
+"""The JSON of a project, ``chapters[].sections[]``: which sections name audio, and how to change what they say.
+
+The text is edited, not parsed and written again: whatever is not one of the three fields keeps its bytes, with its
+order, its spaces, its escapes, its ``1.10``. What was inserted can be taken out again, byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+PATH: Final = "audioPath"
+BACKEND: Final = "storageBackend"
+UPLOAD: Final = "uploadId"
+LOCAL: Final = "local"
+"""What a section means that has no ``storageBackend``."""
+
+_BLANK: Final = re.compile(r"[ \t\n\r]*")
+_DECODER: Final = json.JSONDecoder()
+
+
+class Unreadable(Exception):
+    """Not the JSON of a project; its text says why. Stays within ``migrate``: the caller reports the project."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fields:
+    """The fields of a section that tell where its audio is; ``None``: not there, null, or no text."""
+
+    path: str
+    backend: str | None = None
+    upload: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section(Fields):
+    """A section that names audio, with the ids by which the book knows it (``None``: it has none)."""
+
+    chapter: str | int | None
+    section: str | int | None
+
+
+def sections_of(text: str) -> Sequence[Section]:
+    """Give the sections that name audio, in their order.
+
+    Raises:
+        Unreadable: not the JSON of a project.
+    """
+    return [section for section, _ in _walk(text)]
+
+
+def edited(text: str, wanted: Mapping[int, Fields]) -> str:
+    """Give *text* with other fields in some sections, by their number among ``sections_of``, and all else as it was.
+
+    Raises as above.
+    """
+    changes: list[tuple[int, int, str]] = []
+    for number, (section, members) in enumerate(_walk(text)):
+        if number in wanted:
+            changes += _changes(text, section, members, wanted[number])
+    for start, end, new in sorted(changes, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+# --- walking ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """One ``"key": value`` and where it stands; ``before`` is the end of the member in front, ``after`` the next."""
+
+    key: int
+    colon: int
+    start: int
+    end: int
+    value: Any
+    before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Members:
+    by_name: Mapping[str, _Member]
+    in_order: Sequence[_Member]
+
+
+_Values = Callable[[int], tuple[Any, int]]
+
+
+def _walk(text: str) -> Iterator[tuple[Section, _Members]]:
+    reader = _Reader(text)
+    try:
+        chapters = reader.chapters()
+    except (ValueError, RecursionError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        raise Unreadable(reason.lower()) from None
+    for chapter, members in chapters:
+        path, backend, upload = (members.by_name.get(name) for name in (PATH, BACKEND, UPLOAD))
+        if path is None or not isinstance(path.value, str) or not path.value:
+            continue
+        yield (
+            Section(
+                chapter=chapter,
+                section=_id(members.by_name.get("id")),
+                path=path.value,
+                backend=_text(backend),
+                upload=_text(upload),
+            ),
+            members,
+        )
+
+
+class _Reader:
+    """Goes down to the sections by hand, as positions matter there, and lets the parser skip everything else."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def chapters(self) -> Sequence[tuple[str | int | None, _Members]]:
+        """Give each section with the id of its chapter."""
+        start = self._blank(0)
+        if self._text[start : start + 1] != "{":
+            json.loads(self._text)  # says what is wrong with it, if it is no JSON at all
+            raise ValueError("not an object")
+        project, end = self._object(start, {"chapters": self._list_of(self._chapter)})
+        if self._blank(end) != len(self._text):
+            raise ValueError("extra data")
+        chapters = project.by_name.get("chapters")
+        if chapters is None or chapters.value is None:
+            return []
+        if not isinstance(chapters.value, _Items):
+            raise ValueError("chapters is not a list")  # noqa: TRY004 - about what is in a text
+        return [each for chapter in chapters.value for each in chapter]
+
+    def _chapter(self, at: int) -> tuple[Any, int]:
+        members, end = self._object(at, {"sections": self._list_of(lambda start: self._object(start, {}))})
+        sections = members.by_name.get("sections")
+        found = sections.value if sections is not None and isinstance(sections.value, _Items) else ()
+        number = _id(members.by_name.get("id"))
+        return [(number, each) for each in found], end
+
+    def _list_of(self, item: _Values) -> _Values:
+        """Read a list whose objects are read by *item*, and whose other values do not count; or any other value."""
+
+        def read(at: int) -> tuple[Any, int]:
+            if self._text[at] != "[":
+                return _DECODER.raw_decode(self._text, at)
+            items, at = _Items(), self._blank(at + 1)
+            while self._text[at : at + 1] != "]":
+                if self._text[at : at + 1] == "{":
+                    value, at = item(at)
+                    items.append(value)
+                else:
+                    _, at = _DECODER.raw_decode(self._text, at)
+                at = self._next(at, "]")
+            return items, at + 1
+
+        return read
+
+    def _object(self, at: int, inner: Mapping[str, _Values]) -> tuple[_Members, int]:
+        text, by_name, in_order, before = self._text, dict[str, _Member](), list[_Member](), None
+        at = self._blank(at + 1)
+        while text[at : at + 1] != "}":
+            if text[at : at + 1] != '"':
+                raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
+            name, key_end = _DECODER.raw_decode(text, at)
+            colon = self._blank(key_end)
+            if text[colon : colon + 1] != ":":
+                raise json.JSONDecodeError("Expecting ':' delimiter", text, colon)
+            start = self._blank(colon + 1)
+            value, end = (inner[name] if name in inner and start < len(text) else self._any)(start)
+            # Of two members with one name, the last one counts, as everywhere.
+            by_name[name] = member = _Member(at, key_end, start, end, value, before)
+            in_order.append(member)
+            before, at = end, self._next(end, "}")
+        return _Members(by_name, in_order), at + 1
+
+    def _any(self, at: int) -> tuple[Any, int]:
+        return _DECODER.raw_decode(self._text, at)
+
+    def _next(self, at: int, close: str) -> int:
+        """Go past the comma, or up to what closes."""
+        at = self._blank(at)
+        if self._text[at : at + 1] == close:
+            return at
+        if self._text[at : at + 1] != ",":
+            raise json.JSONDecodeError("Expecting ',' delimiter", self._text, at)
+        at = self._blank(at + 1)
+        if self._text[at : at + 1] == close:
+            raise json.JSONDecodeError("Illegal trailing comma", self._text, at)
+        return at
+
+    def _blank(self, at: int) -> int:
+        found = _BLANK.match(self._text, at)
+        return found.end() if found else at
+
+
+class _Items(list[Any]):
+    """A list of ours, which no value of the parser's is."""
+
+
+def _id(member: _Member | None) -> str | int | None:
+    value = None if member is None else member.value
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        return None
+    return value
+
+
+def _text(member: _Member | None) -> str | None:
+    return member.value if member is not None and isinstance(member.value, str) and member.value else None
+
+
+# --- editing ----------------------------------------------------------------------------------------------------------
+
+
+def _changes(text: str, old: Fields, members: _Members, new: Fields) -> Iterator[tuple[int, int, str]]:
+    path = members.by_name[PATH]
+    added = ""
+    if new.path != old.path:
+        yield path.start, path.end, _spelled(new.path, text)
+    for name, is_now, wanted in ((BACKEND, old.backend, new.backend), (UPLOAD, old.upload, new.upload)):
+        member = members.by_name.get(name)
+        if wanted == is_now:
+            continue
+        if member is None and wanted is not None:
+            name_too = json.dumps(name) + text[path.colon : path.start]
+            added += _separator(text, members, path) + name_too + _spelled(wanted, text)
+        elif member is not None and wanted is not None:
+            yield member.start, member.end, _spelled(wanted, text)
+        elif member is not None:
+            yield *_with_comma(members, member, path), ""
+    if added:
+        yield path.end, path.end, added
+
+
+def _spelled(value: str, like: str) -> str:
+    """Write text as JSON in the manner of the rest: with or without escapes where both are right."""
+    written = json.dumps(value, ensure_ascii=like.isascii())
+    return written.replace("/", "\\/") if "\\/" in like else written
+
+
+def _with_comma(members: _Members, member: _Member, path: _Member) -> tuple[int, int]:
+    """Give the place of a member and of one comma: the one that is not between it and the path, which stays."""
+    if member.before is not None and member.key > path.key:
+        return member.before, member.end
+    return member.key, members.in_order[members.in_order.index(member) + 1].key
+
+
+def _separator(text: str, members: _Members, path: _Member) -> str:
+    """Give what stands between two members here: a new line and its indentation, a space, or nothing."""
+    at = members.in_order.index(path)
+    if at + 1 < len(members.in_order):
+        return text[path.end : members.in_order[at + 1].key]
+    if path.before is not None:
+        return text[path.before : path.key]
+    return ", " if text[path.colon : path.start].endswith(" ") else ","

@@ -1,0 +1,1 @@
+"""Where audio comes from: a family of one protocol, ``MigrationSource``."""
