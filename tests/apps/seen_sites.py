@@ -167,8 +167,10 @@ def _flask(site: Site) -> Generator[None]:
     server = _Threads("127.0.0.1", 0, watched, _Quiet)
     site.port = server.server_port
     with _thread(lambda: server.serve_forever(poll_interval=0.02)):
-        yield
-        server.shutdown()
+        try:
+            yield
+        finally:
+            server.shutdown()
     server.server_close()
 
 
@@ -190,8 +192,10 @@ def _fastapi(site: Site) -> Generator[None]:
     server, listening = uvicorn.Server(config), config.bind_socket()
     site.port = listening.getsockname()[1]  # it queues from now on, so nobody comes too early
     with _thread(lambda: server.run([listening])):
-        yield
-        server.should_exit = True
+        try:
+            yield
+        finally:
+            server.should_exit = True
 
 
 @contextmanager
