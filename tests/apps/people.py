@@ -74,7 +74,9 @@ class Person:
         return self.find(f"{within} [data-part={name}]")
 
     def shown(self, css: str) -> WebElement:
-        element: WebElement = self.wait(lambda: next((each for each in self.all(css) if each.is_displayed()), None), css)
+        element: WebElement = self.wait(
+            lambda: next((each for each in self.all(css) if each.is_displayed()), None), css
+        )
         return element
 
     def type(self, css: str, *words: str) -> None:
@@ -198,7 +200,9 @@ class Person:
         """Drop files on an element, as a mouse does that comes from a file manager."""
         element = self.find(css)
         self.js("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
-        box = self.js("const {x, y, width, height} = arguments[0].getBoundingClientRect(); return {x, y, width, height}", element)
+        box = self.js(
+            "const {x, y, width, height} = arguments[0].getBoundingClientRect(); return {x, y, width, height}", element
+        )
         at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
         data = {"items": [], "files": [str(each) for each in paths], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):
@@ -208,7 +212,10 @@ class Person:
         """Give the path that the saved book has for a section."""
         book = self.ask("GET", f"/api/projects/{self.js('return location.hash.slice(1)')}")["project_data"]
         (path,) = [
-            section["audioPath"] for chapter in book["chapters"] for section in chapter["sections"] if section["name"] == name
+            section["audioPath"]
+            for chapter in book["chapters"]
+            for section in chapter["sections"]
+            if section["name"] == name
         ]
         return str(path)
 
@@ -255,8 +262,12 @@ class Person:
         nodes = self.cdp("Accessibility.getFullAXTree")["nodes"]
         wrong: list[str] = []
         for node in nodes:
-            focusable = any(each["name"] == "focusable" and each["value"]["value"] for each in node.get("properties", []))
+            focusable = any(
+                each["name"] == "focusable" and each["value"]["value"] for each in node.get("properties", [])
+            )
             role = node.get("role", {}).get("value", "")
             if focusable and not node["ignored"] and role != "RootWebArea" and not node.get("name", {}).get("value"):
-                wrong.append(f"{role} {json.dumps(self.cdp('DOM.describeNode', backendNodeId=node['backendDOMNodeId']))[:200]}")
+                wrong.append(
+                    f"{role} {json.dumps(self.cdp('DOM.describeNode', backendNodeId=node['backendDOMNodeId']))[:200]}"
+                )
         return wrong
