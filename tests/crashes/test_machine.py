@@ -25,6 +25,7 @@ from audiostore.models import Place, UploadGrant
 from tests.crashes.faults import AppError, Death
 from tests.crashes.operations import NEW, NO_CHANGE, applied, known
 from tests.crashes.worlds import HOLD, LONG, OWNERS, QUOTA, File, World
+from tests.shares import amount
 
 Change: TypeAlias = Mapping[str, File | None]
 Break: TypeAlias = tuple[int, str] | None
@@ -221,7 +222,11 @@ SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too
 
 @pytest.mark.parametrize(
     ("lives", "examples"),
-    [(Lives, 80), (LivesOnDisk, 12), pytest.param(LivesOnSupabase, 8, marks=pytest.mark.slow)],
+    [
+        pytest.param(Lives, amount(80, 2000), marks=pytest.mark.slow),
+        pytest.param(LivesOnDisk, amount(12, 300), marks=pytest.mark.slow),
+        pytest.param(LivesOnSupabase, amount(4, 100), marks=pytest.mark.slow),
+    ],
 )
 def test_whatever_breaks_nothing_acknowledged_is_lost_and_nothing_else_is_left(
     lives: type[Lives], examples: int, caplog: pytest.LogCaptureFixture
