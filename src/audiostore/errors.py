@@ -101,7 +101,7 @@ class InvalidKey(AudioStoreError, ValueError):
 
 
 class InvalidBook(AudioStoreError, ValueError):
-    """Not the JSON of a book. ``where`` is the place in it (``chapters[2].sections[0].id``), ``reason`` what is wrong."""
+    """Not the JSON of a book. ``where`` is the place in it (``chapters[2].id``), ``reason`` what is wrong."""
 
     where: str
     reason: str

@@ -28,6 +28,7 @@ class Held(MemoryBackend):
     def __init__(self, *calls: str) -> None:
         super().__init__()
         self.reached, self.go, self._calls = threading.Event(), threading.Event(), calls
+        self.closed = 0
 
     def write(self, key: Key, staged: Staged, *, resume: str | None = None, progress: Any = None) -> Any:
         self._hold("write")
@@ -37,11 +38,15 @@ class Held(MemoryBackend):
         inner = super().read(key, start, end)
 
         def chunks() -> Any:
-            for chunk in inner:
+            for number, chunk in enumerate(inner):
+                if number:
+                    self._hold("chunk")
                 yield chunk
-                self._hold("chunk")
 
-        return ByteStream(chunks(), inner.length, inner.close)
+        def close() -> None:
+            self.closed += 1
+
+        return ByteStream(chunks(), inner.length, close)
 
     def delete(self, keys: Sequence[Key]) -> frozenset[Key]:
         self._hold("delete")
@@ -300,6 +305,7 @@ def test_a_cancelled_read_ends_its_stream_which_says_so() -> None:
         backend.go.set()
         with pytest.raises(asyncio.CancelledError):
             await task
+        assert backend.closed == 1
         with pytest.raises(Unavailable, match="hole"):
             await anext(stream)
         await astore.close()

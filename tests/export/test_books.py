@@ -82,16 +82,16 @@ def test_a_row_of_the_projects_table_is_understood() -> None:
     assert Book.from_project(row, owner="alice").project == "project_17_abc"
 
 
-@pytest.mark.parametrize(
-    ("project", "names"),
-    [
-        ({}, []),
-        ({"chapters": None}, []),
-        ({"chapters": [{}]}, [""]),
-        ({"chapters": [{"title": "By title", "sections": None}]}, ["By title"]),
-        ({"chapters": [{"name": 7, "unknown": [1, 2]}]}, ["7"]),
-    ],
-)
+LEFT_OUT: list[tuple[Any, list[str]]] = [
+    ({}, []),
+    ({"chapters": None}, []),
+    ({"chapters": [{}]}, [""]),
+    ({"chapters": [{"title": "By title", "sections": None}]}, ["By title"]),
+    ({"chapters": [{"name": 7, "unknown": [1, 2]}]}, ["7"]),
+]
+
+
+@pytest.mark.parametrize(("project", "names"), LEFT_OUT)
 def test_what_is_left_out_is_empty(project: dict[str, Any], names: list[str]) -> None:
     assert [chapter.name for chapter in Book.from_project(project, owner="alice").chapters] == names
 
@@ -105,26 +105,26 @@ def test_ids_of_browsers_may_be_numbers_and_paths_may_be_missing() -> None:
     assert second.text.replace("\N{REPLACEMENT CHARACTER}", "?") == "a???b"
 
 
-@pytest.mark.parametrize(
-    ("project", "where"),
-    [
-        ("[]", ""),
-        ("not json", ""),
-        ("[" * 100_000, ""),
-        ({"chapters": {}}, "chapters"),
-        ({"chapters": "abc"}, "chapters"),
-        ({"chapters": [3]}, "chapters[0]"),
-        ({"chapters": [{"id": True}]}, "chapters[0].id"),
-        ({"chapters": [{"name": ["a"]}]}, "chapters[0].name"),
-        ({"chapters": [{"sections": [{"audioPath": {"a": 1}}]}]}, "chapters[0].sections[0].audioPath"),
-        ({"chapters": [{}, {"sections": [None]}]}, "chapters[1].sections[0]"),
-        ({"chapters": [{"id": float("nan")}]}, "chapters[0].id"),
-        ({"chapters": [{"id": 10**6000}]}, "chapters[0].id"),
-        ({"chapters": [{"name": "x" * 1001}]}, "chapters[0].name"),
-        ({"chapters": [{}] * 10_001}, "chapters"),
-        ({"project_data": "{"}, ""),
-    ],
-)
+NO_BOOKS: list[tuple[Any, str]] = [
+    ("[]", ""),
+    ("not json", ""),
+    ("[" * 100_000, ""),
+    ({"chapters": {}}, "chapters"),
+    ({"chapters": "abc"}, "chapters"),
+    ({"chapters": [3]}, "chapters[0]"),
+    ({"chapters": [{"id": True}]}, "chapters[0].id"),
+    ({"chapters": [{"name": ["a"]}]}, "chapters[0].name"),
+    ({"chapters": [{"sections": [{"audioPath": {"a": 1}}]}]}, "chapters[0].sections[0].audioPath"),
+    ({"chapters": [{}, {"sections": [None]}]}, "chapters[1].sections[0]"),
+    ({"chapters": [{"id": float("nan")}]}, "chapters[0].id"),
+    ({"chapters": [{"id": 10**6000}]}, "chapters[0].id"),
+    ({"chapters": [{"name": "x" * 1001}]}, "chapters[0].name"),
+    ({"chapters": [{}] * 10_001}, "chapters"),
+    ({"project_data": "{"}, ""),
+]
+
+
+@pytest.mark.parametrize(("project", "where"), NO_BOOKS)
 def test_what_is_no_book_is_refused_and_told_where(project: Any, where: str) -> None:
     with pytest.raises(InvalidBook) as refused:
         Book.from_project(project, owner="alice")

@@ -23,7 +23,7 @@ from audiostore import (
 from audiostore.audio import measure, probe
 from audiostore.export import Book, BookChapter, BookSection, ExportOptions, export
 from tests.audio_processing.signals import SAMPLES
-from tests.export.shelf import SPEECH, ffprobe, names_in, pcm, speaking, tone, unzip_says_it_is_whole
+from tests.export.shelf import SPEECH, ffprobe, names_in, packets, pcm, speaking, tone, unzip_says_it_is_whole
 
 SECOND = timedelta(seconds=1)
 LENGTH = 1.066
@@ -150,21 +150,16 @@ def test_packets_of_equal_mp3s_are_copied(store: AudioStore, tmp_path: Path) -> 
     for section in (1, 2):
         store.put(take, owner="alice", project="p1", chapter=1, section=section)
     done = export(store, book_of(store), to=tmp_path / "out")
-    from audiostore.audio.engine import opened
-
-    def packets(path: Path) -> list[bytes]:
-        with opened(path) as reader:
-            return [bytes(each) for each in reader.container.demux(reader.stream) if each.size]
-
     joined, part = packets(done.file("01 - Chapter 1.mp3").path), packets(take)
-    assert joined[: len(part) - 1][1:] == part[1 : len(part) - 1]
-    assert joined.count(part[len(part) // 2]) >= 2
+    assert joined == part * 2
 
 
-def test_loudness_and_edits_change_what_is_heard(store: AudioStore, three: Book, tmp_path: Path) -> None:
-    quiet = export(store, three, to=tmp_path / "a", formats="wav", edit=lambda segment: segment.apply_gain(-12))
-    plain = export(store, three, to=tmp_path / "b", formats="wav")
-    podcast = export(store, three, to=tmp_path / "c", formats="wav", loudness="podcast")
+def test_loudness_and_edits_change_what_is_heard(store: AudioStore, tmp_path: Path) -> None:
+    speaking(store, (1, 1), (1, 2))
+    book = book_of(store)
+    quiet = export(store, book, to=tmp_path / "a", formats="wav", edit=lambda segment: segment.apply_gain(-12))
+    plain = export(store, book, to=tmp_path / "b", formats="wav")
+    podcast = export(store, book, to=tmp_path / "c", formats="wav", loudness="podcast")
     name = "01 - Chapter 1.wav"
     before = measure(plain.file(name).path)
     assert measure(quiet.file(name).path).rms == pytest.approx(before.rms - 12, abs=0.2)
@@ -185,7 +180,8 @@ def test_what_is_wished_of_the_encoding_is_done(store: AudioStore, three: Book, 
         trim=True,
     )
     mp3, flac = probe(done.file("01 - Chapter 1.mp3").path), probe(done.file("01 - Chapter 1.flac").path)
-    assert (mp3.sample_rate, mp3.channels, mp3.bit_rate) == (16_000, 2, pytest.approx(64_000, rel=0.05))
+    assert (mp3.sample_rate, mp3.channels) == (16_000, 2)
+    assert mp3.bit_rate == pytest.approx(64_000, rel=0.05)
     assert (flac.sample_rate, flac.channels, flac.bit_depth) == (16_000, 2, 24)
     assert mp3.duration < 2 * LENGTH
 
@@ -313,7 +309,7 @@ def test_old_local_files_come_from_whoever_knows_them(store: AudioStore, tmp_pat
 def test_metadata_and_texts_say_what_was_exported(store: AudioStore, tmp_path: Path) -> None:
     speaking(store, (1, 1))
     key = str(next(store.list(owner="alice")).key)
-    project = {
+    project: dict[str, Any] = {
         "title": "Gezeiten",
         "author": "A. Uthor",
         "chapters": [
@@ -378,13 +374,15 @@ def test_nothing_is_overwritten_unless_that_is_said(store: AudioStore, three: Bo
 def test_a_cover_is_a_picture_of_the_owner(store: AudioStore, three: Book, tmp_path: Path) -> None:
     stored = store.put(PICTURE, owner="alice", filename="cover.png")
     theirs = store.put(PICTURE, owner="bob", filename="cover.png")
-    for number, cover in enumerate((PICTURE.read_bytes(), str(PICTURE), stored)):
+    covers: list[Any] = [PICTURE.read_bytes(), str(PICTURE), stored]
+    for number, cover in enumerate(covers):
         done = export(store, three, to=tmp_path / str(number), cover=cover)
         assert probe(done.files[0].path).cover is not None
     with pytest.raises(NotFound):
         export(store, three, to=tmp_path / "x", cover=theirs)
     with pytest.raises(NotFound):
         export(store, three, to=tmp_path / "x", cover=tmp_path / "no.png")
+    wrong: Any
     for wrong in (SPEECH, b"GIF89a", b"\x89PNG\r\n\x1a\n" + bytes(11_000_000)):
         with pytest.raises(UnsupportedAudio, match="cover"):
             export(store, three, to=tmp_path / "x", cover=wrong)

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -225,8 +226,8 @@ def _fill_the_disk(patch: pytest.MonkeyPatch, call: str, full: OSError, folder: 
         def no_room(*args: object) -> None:
             raise full
 
-        patch.setattr(journal.os, "link", no_room)
-        patch.setattr(journal.shutil, "copyfile", no_room)
+        patch.setattr(os, "link", no_room)
+        patch.setattr(shutil, "copyfile", no_room)
     elif call == "fsync":
 
         def no_sync(path: Path) -> None:

@@ -134,7 +134,7 @@ def test_killed_again_and_again_it_is_the_same_in_the_end(world: World, book: Bo
     with world.store() as store:
         exports = Exports.from_env(store, world.environ())
         begun = exports.begin(book, formats=["m4a", "m4b"], zip=True)
-        for until in (0.0, 0.3, 0.9, 0.95):
+        for until in (0.3, 0.95):
             with world.exporter(begun.id, until=until) as exporter:
                 assert exporter.stdout is not None
                 assert exporter.stdout.readline() == "still\n"

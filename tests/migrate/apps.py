@@ -47,11 +47,12 @@ class Editable(App, Protocol):
 
 
 class SqliteApp:
-    def __init__(self, path: Path, *, id: str = "text primary key") -> None:
+    def __init__(self, path: Path, *, id: str = "text primary key", new: bool = True) -> None:
         self.path = path
         with self._opened() as connection:
             connection.execute("pragma journal_mode = wal")
-            connection.execute(_DDL.format(name="projects", id=id, data="text", time="text"))
+            if new:
+                connection.execute(_DDL.format(name="projects", id=id, data="text", time="text"))
         self.table = self.again()
 
     def again(self, **options: Any) -> ProjectsTable:

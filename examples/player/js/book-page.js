@@ -125,6 +125,13 @@ export class BookPage {
     return true;
   }
 
+  /** Delete a recording that a new one took the place of. The server does it unless the section came from elsewhere. */
+  async forgetFile(path) {
+    if (this.book.sections.some((each) => each.audioPath === path)) return;
+    await this.api.deleteFile(path).catch(() => {}); // it is listed among the files, and can be deleted there
+    this.roomChanged();
+  }
+
   roomChanged() {
     this.room.refresh();
     this.files.refresh();

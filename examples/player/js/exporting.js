@@ -89,7 +89,7 @@ export class Exporting {
     const bytes = files.reduce((sum, file) => sum + file.size, 0);
     result.textContent = `${many(files.length, "file")}, ${size(bytes)}`;
     lacking.hidden = !missing.length;
-    lacking.textContent = `Without ${many(missing.length, "section")} that had no recording: ${missing.map((each) => this.#named(each)).join(", ")}.`;
+    lacking.textContent = `Without ${many(missing.length, "section")} that had no recording: ${missing.map(({ name }) => name).join(", ")}.`;
   }
 
   // The address is good for some minutes only, so it is asked for when it is needed.
@@ -110,9 +110,5 @@ export class Exporting {
     trouble.hidden = false;
     working.hidden = true;
     begin.disabled = false;
-  }
-
-  #named({ section }) {
-    return this.#book.section(section)?.name ?? section;
   }
 }

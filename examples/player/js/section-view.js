@@ -109,7 +109,9 @@ export class SectionView {
       const stored = await mine;
       const section = page.book.section(this.section.id); // the book may have been loaded anew meanwhile
       if (!section) return say(`“${file.name}” is stored, but its section is gone. It is among the files.`, { trouble: true });
+      const old = section.audioPath;
       page.book.attach(section, stored);
+      if (old && old !== stored.path && !stored.replaced) page.forgetFile(old);
       announce(`“${stored.filename}” is the recording of ${section.name}.`);
     } catch (error) {
       parts.trouble.textContent = told(error);

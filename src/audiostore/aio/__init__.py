@@ -102,10 +102,12 @@ class AsyncAudioStore:
     """
 
     def __init__(self, store: AudioStore, *, workers: int = 16, uploads: int = 64) -> None:
-        from audiostore.aio.threads import Threads  # asyncio is slow to load; who has an event loop has it already
+        from audiostore.aio.batch import Batches  # asyncio is slow to load; who makes one of these has it already
+        from audiostore.aio.threads import Threads
 
         self.store = store
         self._threads = Threads(workers, uploads)
+        self._batches = Batches(self._threads)
 
     @classmethod
     def local(
@@ -158,15 +160,13 @@ class AsyncAudioStore:
 
         Cancelled, it cancels those under way and waits until they are undone; what was done stays.
         """
-        from audiostore.aio.batch import each, iterate
-
         parse_text("owner", owner)
 
         def put(item: NewFile | Source) -> Coroutine[Any, Any, AudioFile]:
             file = as_new_file(item, project, chapter, section)
             return self.put(file.source, owner=owner, **file.options)
 
-        return await each(iterate(files, self._threads), put, workers, progress)
+        return await self._batches.each(files, put, workers, progress)
 
     begin_upload = _awaited(AudioStore.begin_upload)
     finish_upload = _awaited(AudioStore.finish_upload)
@@ -208,12 +208,11 @@ class AsyncAudioStore:
         progress: Told[Path] | None = None,
     ) -> Batch[Path]:
         """Write many files, as ``AudioStore.download_many``; *targets* may be asynchronous."""
-        from audiostore.aio.batch import each, iterate
 
         def download(target: Target) -> Coroutine[Any, Any, Path]:
             return self.download_to(*target, owner=owner)
 
-        return await each(iterate(targets, self._threads), download, workers, progress)
+        return await self._batches.each(targets, download, workers, progress)
 
     url = _awaited(AudioStore.url)
     urls = _awaited(AudioStore.urls)

@@ -157,5 +157,6 @@ async def _settled(job: Future[Any]) -> asyncio.CancelledError | None:
 
 def shielded() -> AbstractContextManager[object]:
     """Keep AnyIO, where an app runs on it, from cancelling again at every turn of the loop: it would spin meanwhile."""
-    anyio: Any = sys.modules.get("anyio")
+    # Unless its asyncio half is loaded nobody can be in a scope of it, and asking for one would load it here and now.
+    anyio: Any = sys.modules.get("anyio") if "anyio._backends._asyncio" in sys.modules else None
     return nullcontext() if anyio is None else anyio.CancelScope(shield=True)

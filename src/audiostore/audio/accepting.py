@@ -26,7 +26,7 @@ class Probed:
     bounds: Bounds = field(default_factory=Bounds)
 
     def __call__(self, staged: Staged) -> Staged:
-        answer = run("probe", staged.path, {"exact": self.exact}, bounds=self.bounds)
+        answer = run("probe", [staged.path], {"exact": self.exact}, bounds=self.bounds)
         return described(staged, AudioInfo.from_dict(answer["info"]))
 
 
@@ -38,7 +38,7 @@ class Accept:
     bounds: Bounds = field(default_factory=Bounds)
 
     def __call__(self, staged: Staged) -> Staged:
-        answer = run("check", staged.path, {"rules": self.rules.as_dict()}, bounds=self.bounds)
+        answer = run("check", [staged.path], {"rules": self.rules.as_dict()}, bounds=self.bounds)
         return described(staged, AudioInfo.from_dict(answer["info"]))
 
 

@@ -14,7 +14,7 @@ from audiostore.audio.looking import Look, naming
 from audiostore.audio.parts import Part
 from audiostore.errors import AudioStoreError, UnsupportedAudio, from_os_error
 
-_BLOCK = 1024 * 1024
+_BLOCK = 256 * 1024
 _MOST = 0xFFFFFFFF
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _STEREO = 2
@@ -94,16 +94,31 @@ def _samples(time: timedelta, rate: int) -> int:
 
 def _copied(part: Part, seen: Look, file: BinaryIO, count: int) -> Iterator[int]:
     assert seen.audio is not None
-    done = 0
+    done, buffer = 0, memoryview(bytearray(_BLOCK))
     with seekable(part.source) as source:
         source.seek(seen.audio[0])
+        read = _reader(source)
         while done < count:
-            block = source.read(min(_BLOCK, count - done))
+            block = buffer[: read(buffer[: min(_BLOCK, count - done)])]
             if not block:
                 raise UnsupportedAudio("truncated", f"{count} bytes of audio are declared, and {done} are there")
             file.write(block)
             done += len(block)
             yield done
+
+
+def _reader(source: BinaryIO) -> Callable[[memoryview], int]:
+    """Give what fills a buffer from *source*, also where that can only ``read``."""
+    readinto: Callable[[memoryview], int | None] | None = getattr(source, "readinto", None)
+    if readinto is not None:
+        return lambda buffer: readinto(buffer) or 0
+
+    def read(buffer: memoryview) -> int:
+        block = source.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+    return read
 
 
 def _write_silence(file: BinaryIO, count: int) -> None:

@@ -58,9 +58,10 @@ class Span:
 class Arrangement:
     """All parts as one stream of frames. ``spans`` grows with each part that has gone by."""
 
-    def __init__(self, parts: Sequence[Part], kind: Kind, *, max_edit: timedelta) -> None:
+    def __init__(self, parts: Sequence[Part], kind: Kind, *, max_part: timedelta | None, max_edit: timedelta) -> None:
         self.parts = parts
         self.kind = kind
+        self.longest = None if max_part is None else max_part.total_seconds()
         self.max_edit = max_edit
         self.samples = 0
         self.spans: list[Span] = []
@@ -88,10 +89,10 @@ class Arrangement:
             yield frame
 
     def _sound(self, part: Part) -> Iterator[AudioFrame]:
-        within = sound_within(part.source, margin=_TRIM_MARGIN) if part.trim else None
+        within = sound_within(part.source, margin=_TRIM_MARGIN, longest=self.longest) if part.trim else None
         with opened(part.source) as reader:
             check_outside(reader.file, reader.looked)
-            frames: Iterable[AudioFrame] = _complete(reader)
+            frames: Iterable[AudioFrame] = _complete(reader, self.longest)
             if within is not None:
                 cut = f"start_sample={within[0]}:end_sample={within[1]}"
                 frames = through(frames, self._native(reader), ("atrim", cut))
@@ -129,11 +130,11 @@ def silence(kind: Kind, time: timedelta) -> Iterator[AudioFrame]:
         yield frame
 
 
-def _complete(reader: Reader) -> Iterator[AudioFrame]:
+def _complete(reader: Reader, longest: float | None) -> Iterator[AudioFrame]:
     """Give the frames, and refuse a recording of which a part is missing: nobody would hear that it is not there."""
     declared = header_duration(reader)
     seconds = 0.0
-    for frame in reader.frames():
+    for frame in reader.frames(seconds=longest):
         seconds += frame.samples / frame.sample_rate
         yield frame
     if not seconds:

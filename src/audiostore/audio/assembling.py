@@ -6,11 +6,12 @@ compressed audio; otherwise all is decoded and encoded once, frame by frame.
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from audiostore.audio.appending import append_parts, can_append
 from audiostore.audio.arranging import Arrangement, Kind
@@ -49,7 +50,37 @@ class Wanted:
     tags: Mapping[str, str] | None = None
     cover: bytes | None = None
     chapters: Literal["parts"] | tuple[Chapter, ...] | None = None
+    max_part: timedelta | None = None
     max_edit: timedelta = LONGEST_SEGMENT
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the wishes as JSON can hold them; *max_edit* is for parts that can't be sent either."""
+        chapters = [asdict(each) for each in self.chapters] if isinstance(self.chapters, tuple) else self.chapters
+        return {
+            "target": self.target.as_dict(),
+            "is_book": self.is_book,
+            "loudness": None if self.loudness is None else asdict(self.loudness),
+            "room_tone": self.room_tone,
+            "reencode": self.reencode,
+            "tags": None if self.tags is None else dict(self.tags),
+            "cover": None if self.cover is None else b64encode(self.cover).decode(),
+            "chapters": chapters,
+            "max_part": None if self.max_part is None else self.max_part.total_seconds(),
+        }
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Self:
+        """Turn ``as_dict`` back."""
+        loudness, cover, chapters = given["loudness"], given["cover"], given["chapters"]
+        longest = given["max_part"]
+        parsed: dict[str, Any] = {
+            "target": Target.from_dict(given["target"]),
+            "loudness": None if loudness is None else Preset(**loudness),
+            "cover": None if cover is None else b64decode(cover),
+            "chapters": tuple(Chapter(**each) for each in chapters) if isinstance(chapters, list) else chapters,
+            "max_part": None if longest is None else timedelta(seconds=longest),
+        }
+        return cls(**{**given, **parsed})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +91,16 @@ class Made:
     how: How
     duration: float
     marks: tuple[Mark, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as JSON can hold it."""
+        return {**asdict(self), "path": str(self.path)}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Self:
+        """Turn ``as_dict`` back."""
+        marks = tuple(Mark(**each) for each in given["marks"])
+        return cls(**{**given, "path": Path(given["path"]), "marks": marks})
 
 
 class Watch:
@@ -109,7 +150,7 @@ def assemble(parts: Sequence[Part], wanted: Wanted, folder: Path, watch: Watch) 
         NotFound, PermissionDenied, StorageFull, Cancelled.
 
     """
-    looks = looks_at(parts)
+    looks = looks_at(parts, longest=wanted.max_part)
     if wanted.reencode is not True:
         if _fits(parts, looks, wanted) and can_append(looks):
             return _append(parts, looks, wanted, folder, watch)
@@ -175,7 +216,7 @@ def _encode(parts: Sequence[Part], looks: Sequence[Look], wanted: Wanted, folder
         bit_depth=max(each.info.bit_depth or 0 for each in looks) or None,
     )
     form = _format(wanted, looks[0])
-    arrangement = Arrangement(parts, _kind(parts, shape, wanted), max_edit=wanted.max_edit)
+    arrangement = Arrangement(parts, _kind(parts, shape, wanted), max_part=wanted.max_part, max_edit=wanted.max_edit)
     expected = expected_seconds(parts, looks)
     edit = _levelled(arrangement, shape, wanted, expected, watch) if wanted.loudness is not None else None
     frames: Iterable[AudioFrame] = watch.over(arrangement.frames(), shape.sample_rate, expected)

@@ -44,7 +44,7 @@ class Convert:
             "loudness": self.loudness,
         }
         try:
-            answer = run("convert", staged.path, request, bounds=self.bounds, progress=self.progress)
+            answer = run("convert", [staged.path], request, bounds=self.bounds, progress=self.progress)
         except BaseException:
             path.unlink(missing_ok=True)  # a process that was killed leaves its half
             raise

@@ -69,29 +69,27 @@ class Reader:
             yield frame
 
     def _decoded(self) -> Iterator[AudioFrame]:
+        # Without ``translating``: to enter it twice for each packet takes as long as some codecs do.
         packets = iter(self.container.demux(self.stream))
         fruitful = False
         while True:
             try:
-                with translating():
-                    packet = next(packets)
+                packet = next(packets)
             except StopIteration:
                 return
-            except UnsupportedAudio as error:
-                if error.code != "unreadable":
-                    raise
+            except _FOREIGN as error:
+                if (told := _translated(error)).code != "unreadable":
+                    raise told from error
                 self.bad += 1  # damage at the tail ends the file; what came before counts
                 return
             self.packets += 1
             try:
-                with translating():
-                    frames = packet.decode()
-            except UnsupportedAudio as error:
-                if error.code != "unreadable":
-                    raise
+                frames = packet.decode()
+            except _FOREIGN as error:
+                told = _translated(error)
                 self.bad += 1
-                if not fruitful and self.bad > _PATIENCE:
-                    raise
+                if told.code != "unreadable" or (not fruitful and self.bad > _PATIENCE):
+                    raise told from error
                 continue
             for frame in frames:
                 fruitful = True
@@ -188,20 +186,26 @@ def translating() -> Generator[None]:
         yield
     except AudioStoreError:
         raise
-    except MemoryError as error:
-        raise UnsupportedAudio("memory", "it takes too much memory to read") from error
-    except av.error.FFmpegError as error:
-        if error.errno == errno.ENOMEM:
-            raise UnsupportedAudio("memory", "it takes too much memory to read") from error
-        if error.errno in _DISK:
-            raise
-        raise UnsupportedAudio("unreadable", error.strerror or type(error).__name__) from error
-    except (ValueError, OverflowError) as error:
-        # PyAV's own word for numbers that no sound has.
-        raise UnsupportedAudio("unreadable", str(error)[:200]) from error
+    except _FOREIGN as error:
+        raise _translated(error) from error
 
 
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+_FOREIGN = (av.error.FFmpegError, ValueError, OverflowError, MemoryError)
+
+
+def _translated(error: BaseException) -> UnsupportedAudio:
+    """Say what PyAV raised in our words; the disk's troubles go on as they are, and so does what is ours already."""
+    if isinstance(error, AudioStoreError):
+        raise error
+    if isinstance(error, MemoryError) or (isinstance(error, av.error.FFmpegError) and error.errno == errno.ENOMEM):
+        return UnsupportedAudio("memory", "it takes too much memory to read")
+    if isinstance(error, av.error.FFmpegError):
+        if error.errno in _DISK:
+            raise error
+        return UnsupportedAudio("unreadable", error.strerror or type(error).__name__)
+    # PyAV's own word for numbers that no sound has.
+    return UnsupportedAudio("unreadable", str(error)[:200])
 
 
 def _refuse(url: str, flags: int, options: object) -> object:

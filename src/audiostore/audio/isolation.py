@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import find_spec
@@ -51,13 +51,13 @@ def require_engine() -> None:
 
 def run(
     task: str,
-    path: Path,
+    paths: Sequence[Path],
     request: Mapping[str, Any],
     *,
     bounds: Bounds,
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
-    """Do *task* with the file at *path* in a process of its own, and give its answer.
+    """Do *task* with the files at *paths* in a process of its own, and give its answer.
 
     *progress* is called with the share that is done, and at least five times a second with the last one; whatever it
     raises kills the process and goes through.
@@ -68,7 +68,7 @@ def run(
 
     """
     seconds = bounds.timeout.total_seconds()
-    whole = {**request, "task": task, "path": os.fspath(path.absolute())}
+    whole = {**request, "task": task, "paths": [os.fspath(path.absolute()) for path in paths]}
     whole |= {"memory": bounds.memory, "output": bounds.output, "seconds": seconds}
     process = _start()
     try:
@@ -148,8 +148,8 @@ def _told(answer: Mapping[str, Any]) -> dict[str, Any]:
         done: dict[str, Any] = answer["done"]
         return done
     if "refused" in answer:
-        code, detail = answer["refused"]
-        raise UnsupportedAudio(code, detail)
+        code, detail, part = answer["refused"]
+        raise UnsupportedAudio(code, detail, part=part)
     if answer.get("errno"):
         raise from_os_error(OSError(answer["errno"], os.strerror(answer["errno"])), "the audio's work folder")
     raise Unavailable(f"the audio could not be worked on: {answer.get('failed', '')}", retryable=True)

@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from audiostore.audio.assembling import Wanted, Watch, assemble
+from audiostore.audio.assembling import Made, Wanted, Watch, assemble
 from audiostore.audio.encoding import Share
+from audiostore.audio.engine import seekable
+from audiostore.audio.isolation import MEMORY, Bounds, run
 from audiostore.audio.labelling import is_picture
+from audiostore.audio.looking import naming
 from audiostore.audio.loudness import Preset, parse_preset
 from audiostore.audio.parts import Chapter, Joined, Part, parse_parts
 from audiostore.audio.segments import LONGEST_SEGMENT
 from audiostore.audio.target import parse_target
 from audiostore.errors import UnsupportedAudio, from_os_error
 
+JOIN_TIMEOUT = timedelta(hours=6)
+_MEMORY = 2 * MEMORY
+_ANY_SIZE = 1 << 60
 _MOST_ID3_CHAPTERS = 255
 
 
@@ -36,7 +43,10 @@ def join(
     tags: Mapping[str, str] | None = None,
     cover: bytes | None = None,
     chapters: Literal["parts"] | Sequence[Chapter] | None = None,
+    max_part: timedelta | None = None,
     max_edit: timedelta = LONGEST_SEGMENT,
+    isolated: bool = False,
+    timeout: timedelta = JOIN_TIMEOUT,
     progress: Share | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Joined:
@@ -57,7 +67,9 @@ def join(
 
     *progress* gets the share that is done, 0 to 1; what it raises ends the join, and so does ``cancelled()`` once it
     answers yes, both asked with every few seconds of audio. *path* appears when all is done, or not at all, and what
-    was there before stays until then.
+    was there before stays until then. This process decodes, as with ``probe``; with *isolated*, one of its own does,
+    in bounded memory, and no longer than *timeout*. For that, sources are paths, and there is no ``edit``. A few bytes
+    can decode to days of silence: *max_part* bounds what one part may be, in either process.
 
     >>> from datetime import timedelta
     >>> from audiostore.audio import Part, join
@@ -68,7 +80,7 @@ def join(
 
     Raises:
         UnsupportedAudio: no parts; or one that can't be read, is not all there, has nothing to hear, or is longer than
-            *max_edit* and has an ``edit``. ``part`` is its place in *parts*, from 0.
+            *max_part*, or than *max_edit* if it has an ``edit``. ``part`` is its place in *parts*, from 0.
         NotFound, PermissionDenied: a part that is not there, or a folder. StorageFull: no space for the output.
         Cancelled: ``cancelled()`` said so.
         ValueError: a wish that can't be fulfilled.
@@ -84,13 +96,17 @@ def join(
         tags=None if tags is None else dict(tags),
         cover=cover,
         chapters=chapters,
+        max_part=max_part,
         max_edit=max_edit,
     )
     _check(listed, wanted)
+    if isolated:
+        _check_isolated(listed)
     watch = Watch(progress, cancelled, f"the join of {made_at}")
     with _folder_beside(made_at) as folder:
         watch.at(0.0)
-        made = assemble(listed, wanted, folder, watch)
+        work = partial(_assemble_apart, timeout=timeout) if isolated else assemble
+        made = work(listed, wanted, folder, watch)
         watch.between(0.0, 1.0)
         watch.at(1.0)
         size = made.path.stat().st_size
@@ -123,6 +139,27 @@ def _check(parts: Sequence[Part], wanted: Wanted) -> None:
     count = 0 if wanted.chapters is None else len(parts if wanted.chapters == "parts" else wanted.chapters)
     if wanted.target.to == "mp3" and count > _MOST_ID3_CHAPTERS:
         raise ValueError(f"an mp3 has {_MOST_ID3_CHAPTERS} chapters at most, not {count}")
+
+
+def _check_isolated(parts: Sequence[Part]) -> None:
+    for number, part in enumerate(parts):
+        if part.edit is not None:
+            raise ValueError(f"part {number}: an edit can't go to another process; it is for isolated=False")
+        if not isinstance(part.source, str | Path):
+            raise TypeError(f"part {number}: isolated=True takes paths, not {type(part.source).__name__}")
+        with naming(number, part), seekable(part.source):
+            pass  # it is there, and ours to read
+
+
+def _assemble_apart(parts: Sequence[Part], wanted: Wanted, folder: Path, watch: Watch, *, timeout: timedelta) -> Made:
+    request = {
+        "parts": [each.as_dict() for each in parts],
+        "wanted": wanted.as_dict(),
+        "folder": str(folder.absolute()),
+    }
+    bounds = Bounds(timeout=timeout, memory=_MEMORY, output=_ANY_SIZE)
+    answer = run("join", [Path(each.source) for each in parts], request, bounds=bounds, progress=watch.at)
+    return Made.from_dict(answer)
 
 
 @contextmanager

@@ -78,8 +78,8 @@ def _stands_alone(reader: Reader) -> bool:
     return len(side) == 2 and reservoir == 0  # noqa: PLR2004
 
 
-def looks_at(parts: Sequence[Part]) -> list[Look]:
-    """Look at all *parts*.
+def looks_at(parts: Sequence[Part], *, longest: timedelta | None = None) -> list[Look]:
+    """Look at all *parts*, none of which may say that it is longer than *longest*.
 
     Raises:
         UnsupportedAudio, NotFound, PermissionDenied: a part that can't be read, which the message names.
@@ -88,7 +88,10 @@ def looks_at(parts: Sequence[Part]) -> list[Look]:
     looks: list[Look] = []
     for number, part in enumerate(parts):
         with naming(number, part):
-            looks.append(look(part))
+            seen = look(part)
+            if longest is not None and seen.info.duration > longest.total_seconds():
+                raise UnsupportedAudio("too_long", f"{seen.info.duration:.0f} s, and {longest} are the most")
+            looks.append(seen)
     return looks
 
 

@@ -69,7 +69,7 @@ def measure_frames(frames: Iterable[AudioFrame], sample_rate: int, channels: int
     return meter.result()
 
 
-def sound_within(source: Any, *, margin: float) -> tuple[int, int] | None:
+def sound_within(source: Any, *, margin: float, longest: float | None = None) -> tuple[int, int] | None:
     """Give the first sample that is heard in *source*, and the one after the last, *margin* seconds further out.
 
     Samples count at the recording's own rate, per channel. ``None`` if all of it is below -50 dB.
@@ -78,7 +78,7 @@ def sound_within(source: Any, *, margin: float) -> tuple[int, int] | None:
         rate, channels = reader.stream.sample_rate, min(reader.stream.channels, _MAX_CHANNELS)
         meter = _Meter(rate, channels)
         alike = Reshaper(sample_format="s32", layout=LAYOUTS[channels], sample_rate=rate)
-        for frame in reshaped(reader.frames(), alike):
+        for frame in reshaped(reader.frames(seconds=longest), alike):
             meter.add(frame)
     meter.end()
     if meter.loud_from is None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 AudioSegment: TypeAlias = Any
 """``pydub.AudioSegment``; pydub has no types."""
 
 NOTHING = timedelta(0)
 _MOST_GAIN = 60.0
+_TIMES = ("gap_before", "gap_after", "fade_in", "fade_out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Part:
     title: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("gap_before", "gap_after", "fade_in", "fade_out"):
+        for name in _TIMES:
             if getattr(self, name) < NOTHING:
                 raise ValueError(f"{name} can't be negative")
         if not math.isfinite(self.gain) or abs(self.gain) > _MOST_GAIN:
@@ -52,6 +53,17 @@ class Part:
     def is_edited(self) -> bool:
         """Whether anything is done to the recording itself; gaps are around it."""
         return bool(self.trim or self.edit or self.gain or self.fade_in or self.fade_out)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give all but *source* and *edit* as JSON can hold it."""
+        times = {name: getattr(self, name).total_seconds() for name in _TIMES}
+        return {**times, "gain": self.gain, "trim": self.trim, "title": self.title}
+
+    @classmethod
+    def from_dict(cls, source: Any, given: Mapping[str, Any]) -> Self:
+        """Turn ``as_dict`` back, for *source*."""
+        times = {name: timedelta(seconds=given[name]) for name in _TIMES}
+        return cls(source, **{**given, **times})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,15 +14,18 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from audiostore.audio.assembling import Wanted, Watch, assemble
 from audiostore.audio.checking import check
 from audiostore.audio.engine import opened, opened_container
 from audiostore.audio.headers import examine
 from audiostore.audio.levelling import write_at_level
 from audiostore.audio.loudness import parse_preset
+from audiostore.audio.parts import Part
 from audiostore.audio.probing import describe, probe
 from audiostore.audio.rules import Rules
 from audiostore.audio.target import Target
@@ -30,11 +33,12 @@ from audiostore.audio.transcoding import convert_file, copy_without_tags
 from audiostore.errors import AudioStoreError, UnsupportedAudio
 
 Tell = Callable[[Mapping[str, Any]], None]
+Files = Sequence[BinaryIO]
 
 _CONSTANT_SIZE = 4 * 1024**3
 _STEP = 0.01
-_SPARE_FILES = 2
-"""A muxer opens its output, and once more to put the tables in front."""
+_SPARE_FILES = 3
+"""A muxer opens its output, and once more to put the tables in front; and what it copies may be an output before."""
 
 
 def main() -> None:
@@ -48,16 +52,17 @@ def main() -> None:
         answers.write(json.dumps(answer) + "\n")
 
     try:
-        with Path(request["path"]).open("rb") as file:
+        with ExitStack() as stack:
+            files = [stack.enter_context(file) for file in _opened(request["paths"])]
             _confine(request)
-            tell({"done": _TASKS[request["task"]](file, request, tell)})
+            tell({"done": _TASKS[request["task"]](files, request, tell)})
     except UnsupportedAudio as error:
-        tell({"refused": [error.code, error.detail]})
+        tell({"refused": [error.code, error.detail, error.part]})
     except AudioStoreError as error:
         # What the disk said, so that the parent can say it in its own words.
         tell({"failed": str(error), "errno": getattr(error.__cause__, "errno", None) or 0})
     except MemoryError:
-        tell({"refused": ["memory", "it takes too much memory to read"]})
+        tell({"refused": ["memory", "it takes too much memory to read", None]})
     except OSError as error:
         tell({"errno": error.errno or 0, "failed": str(error)})
 
@@ -65,6 +70,15 @@ def main() -> None:
 def _end_with_parent() -> None:
     os.read(0, 1)
     os._exit(1)
+
+
+def _opened(paths: Sequence[str]) -> Iterator[BinaryIO]:
+    # All before the first byte is read: nothing can be opened then.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = len(paths) + _highest_fd() + _SPARE_FILES + 1
+    if soft != resource.RLIM_INFINITY and needed > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return (Path(path).open("rb") for path in paths)
 
 
 def _confine(request: Mapping[str, Any]) -> None:
@@ -100,19 +114,20 @@ def _highest_fd() -> int:
     return probe  # the lowest one that is free; all below are open
 
 
-def _probe(file: BinaryIO, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
-    looked = examine(file)
-    with opened_container(file, looked) as reader:
+def _probe(files: Files, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    looked = examine(files[0])
+    with opened_container(files[0], looked) as reader:
         info = describe(reader, exact=bool(request["exact"]))
     return {"info": info.as_dict()}
 
 
-def _check(file: BinaryIO, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
-    return {"info": check(file, Rules.from_dict(request["rules"])).as_dict()}
+def _check(files: Files, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    return {"info": check(files[0], Rules.from_dict(request["rules"])).as_dict()}
 
 
-def _convert(file: BinaryIO, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+def _convert(files: Files, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     rules, target = Rules.from_dict(request["rules"]), Target.from_dict(request["target"])
+    file = files[0]
     info = check(file, rules)
     output, loudness = Path(request["output_path"]), request["loudness"]
     if loudness is None and target.fits(info) and not target.must_lose_tags(info):
@@ -130,6 +145,13 @@ def _convert(file: BinaryIO, request: Mapping[str, Any], tell: Tell) -> dict[str
     return {"info": made.as_dict(), "written": True}
 
 
+def _join(files: Files, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    parts = [Part.from_dict(file, each) for file, each in zip(files, request["parts"], strict=True)]
+    watch = Watch(_throttled(tell), None, "")
+    made = assemble(parts, Wanted.from_dict(request["wanted"]), Path(request["folder"]), watch)
+    return made.as_dict()
+
+
 def _throttled(tell: Tell) -> Callable[[float], None]:
     last = 0.0
 
@@ -142,10 +164,11 @@ def _throttled(tell: Tell) -> Callable[[float], None]:
     return progress
 
 
-_TASKS: dict[str, Callable[[BinaryIO, Mapping[str, Any], Tell], dict[str, Any]]] = {
+_TASKS: dict[str, Callable[[Files, Mapping[str, Any], Tell], dict[str, Any]]] = {
     "probe": _probe,
     "check": _check,
     "convert": _convert,
+    "join": _join,
 }
 
 

@@ -99,7 +99,7 @@ def lasting(file: AudioFile) -> str:
 def usage_lines(owner: str, usage: Usage) -> Iterator[str]:
     """Draw how full *owner* is, and tell it in numbers."""
     percent = usage.percent
-    yield f"{shown(owner)}  {_bar(percent)}  {percent:.1f} %" if percent is not None else f"{shown(owner)}  unlimited"
+    yield f"{shown(owner)}  {bar(percent)}  {percent:.1f} %" if percent is not None else f"{shown(owner)}  unlimited"
     files = f"in {counted(usage.files, 'file')}"
     allowed = "" if usage.limits.files is None else f" of {usage.limits.files}"
     pending = f"for {usage.pending} under way" if usage.pending else ""
@@ -171,7 +171,8 @@ def _row(file: AudioFile, *, long: bool) -> list[str]:
     return [*row, shown(file.key)] if long else row
 
 
-def _bar(percent: float, width: int = 24) -> str:
+def bar(percent: float, width: int = 24) -> str:
+    """Draw how much of 100 *percent* is."""
     full, empty = _blocks()
     count = min(width, round(width * percent / 100))
     return full * count + empty * (width - count)

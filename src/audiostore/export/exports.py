@@ -49,6 +49,11 @@ class ExportSweep:
 class Exports:
     """Exports in *folder*: begun in one request, run by a worker, looked at, downloaded, and gone after *retention*.
 
+    >>> from audiostore import AudioStore
+    >>> from audiostore.export import Book, Exports
+    >>> store = AudioStore.local("uploads")
+    >>> take = store.put("take.wav", owner="alice", project="p1", chapter=1, section=1)
+    >>> book = Book.from_catalog(store, owner="alice", project="p1", title="Tides")
     >>> exports = Exports(store, "exports")
     >>> waiting = exports.begin(book, formats=["wav"])
     >>> exports.run(waiting.id, owner="alice").state

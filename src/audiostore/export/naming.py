@@ -20,24 +20,24 @@ class Names:
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
-    def new(self, name: str, *, folder: str = "", suffix: str = "") -> str:
-        """Give a name for *name*, in *folder*, that is free for each suffix it may get."""
+    def new(self, name: str) -> str:
+        """Give a name for *name*, without a suffix, that is free."""
         plain = portable(name)
         number, tried = 1, plain
-        while (mark := _alike(f"{folder}{tried}{suffix}")) in self._taken:
+        while (mark := _alike(tried)) in self._taken:
             number += 1
             tried = f"{plain} ({number})"
         self._taken.add(mark)
-        return f"{folder}{tried}{suffix}"
+        return tried
 
 
 def portable(name: str) -> str:
     r"""Give *name* as a file can be called on any system: its letters stay, in whatever language.
 
     >>> portable("Kapitel 1: „Größe“?"), portable("../../etc/passwd"), portable("con"), portable(" \n")
-    ('Kapitel 1_ „Größe“_', '_.._etc_passwd', '_con', 'untitled')
+    ('Kapitel 1_ „Größe“_', '__.._etc_passwd', '_con', 'untitled')
     """
-    text = unicodedata.normalize("NFC", " ".join(harmless(name[: 4 * LONGEST]).split()))
+    text = unicodedata.normalize("NFC", harmless(" ".join(name[: 4 * LONGEST].split())))
     text = re.sub(r"^[.\-~ ]+", "_", _FORBIDDEN.sub("_", text))
     text = shorten(f"{text}.", LONGEST).rstrip(". ")
     return (f"_{text}" if _RESERVED.fullmatch(text) else text) or "untitled"

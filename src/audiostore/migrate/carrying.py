@@ -41,7 +41,6 @@ Checking: TypeAlias = Literal["read", "etag"]
 the md5 of the bytes (they are read back where it is not)."""
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-_TRIES: Final = 3
 _HOUR: Final = timedelta(hours=1)
 _MD5_DIGITS: Final = 32
 
@@ -88,6 +87,14 @@ class Throttle:
         self._halt.wait(max(0.0, begin + seconds - time.monotonic()))
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What became of one try; ``again``: another one, under another id, may do."""
+
+    settled: Settled
+    again: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carrier:
     """Brings items of *source* to *target*. What it raises is only ``Halted``: all else is an outcome."""
@@ -100,19 +107,16 @@ class Carrier:
     in_place: bool = False
     erases: bool = False
 
-    def carry(self, item: Item) -> Settled:
+    def carry(self, item: Item) -> Carried:
         """Bring one item over, or tell why not. Whatever an earlier try has recorded is found, and not made twice."""
-        tries = _TRIES
-        while True:
-            try:
-                return self._carry(item)
-            except Trouble as trouble:
-                return left(item, trouble.outcome, str(trouble))
-            except AudioStoreError as error:
-                tries -= 1
-                if not tries or not isinstance(error, Unavailable | ChecksumMismatch):
-                    return left(item, outcome_of(error), str(error))
-                # Where waiting helps, the transport has waited.
+        try:
+            return Carried(self._carry(item))
+        except Trouble as trouble:
+            return Carried(left(item, trouble.outcome, str(trouble)))
+        except AudioStoreError as error:
+            # Where waiting helps, the transport has waited.
+            again = isinstance(error, Unavailable | ChecksumMismatch)
+            return Carried(left(item, outcome_of(error), str(error)), again=again)
 
     def let_go(self, settled: Settled) -> None:
         """Erase the bytes that a record had before it moved, where that is asked for: its references have followed."""

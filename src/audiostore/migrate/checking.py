@@ -9,7 +9,7 @@ from itertools import islice
 from audiostore.errors import AudioStoreError, NotFound
 from audiostore.migrate.carrying import read_back
 from audiostore.migrate.index import Index
-from audiostore.migrate.protocols import Item, Outcome
+from audiostore.migrate.protocols import Item, Outcome, Reference
 from audiostore.migrate.steps import MigrationEvent, MigrationReport
 from audiostore.migrate.work import Work
 from audiostore.store import AudioStore
@@ -47,8 +47,12 @@ def _look(target: AudioStore, item: Item) -> tuple[Outcome, str | None]:
 def _with_references(item: Item, index: Index, outcome: Outcome, detail: str | None) -> tuple[Outcome, str | None]:
     if outcome != "migrated":
         return outcome, detail
-    back = [each for each in item.references if each in index.by_path.get(each.path, ())]
+    back = [each for each in item.references if _where(each) in map(_where, index.by_path.get(each.path, ()))]
     return ("waiting", f"{len(back)} sections name the original") if back else (outcome, detail)
+
+
+def _where(reference: Reference) -> tuple[str, str | None, str | None]:
+    return reference.project, reference.chapter, reference.section
 
 
 def _event(item: Item, outcome: Outcome, detail: str | None) -> MigrationEvent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -23,7 +24,9 @@ _BATCH: Final = 8
 _PROJECTS: Final = 200
 """Copied items a worker takes at a time: those of a project come together."""
 _AHEAD: Final = 1000
-_TRIES: Final = 5
+_TRIES: Final = 3
+_ASKS: Final = 5
+_PAUSE: Final = 0.01
 
 
 @dataclass(kw_only=True)
@@ -48,6 +51,7 @@ class Crew:
         self._guard = threading.Lock()
         self._failures = 0
         self._done = 0
+        self._tries: Counter[str] = Counter()
         self._total = self._left()
 
     def events(self) -> Iterator[MigrationEvent]:
@@ -76,15 +80,19 @@ class Crew:
 
     def _work(self, worker: str) -> None:
         try:
+            pause = _PAUSE
             while not self._stopping.is_set():
                 if batch := self._claim(worker, "open", self._share()):
                     self._copy(batch)
                 elif batch := self._claim(worker, "copied", _PROJECTS):
                     self._follow(batch)
-                elif not self._others():
+                elif self._left() == 0:
                     return
-                else:
-                    self.halt.wait(min(1.0, self.lease.total_seconds() / 4))
+                else:  # somebody else has what is left, and may leave some of it to us
+                    self._stopping.wait(pause)
+                    pause = min(1.0, 2 * pause)
+                    continue
+                pause = _PAUSE
         except Halted:
             return
         except AudioStoreError as error:
@@ -96,16 +104,25 @@ class Crew:
         waiting = list(batch)
         try:
             while waiting and not self._stopping.is_set():
-                carried = self.carrier.carry(waiting[0])
+                carried = self._tried(waiting[0])
                 if carried.state == "copied" and self.carrier.source.switches:
                     self._switch(waiting.pop(0), carried)
                     continue
                 for item in self._settle([carried]):
-                    self._tell_copied(item)
+                    if item.state != "open":
+                        self._tell_copied(item)
                 waiting.pop(0)
         finally:
             if waiting:  # somebody else, or the next run, takes them
                 self._give_back(waiting)
+
+    def _tried(self, item: Item) -> Settled:
+        """Try to bring *item*; if that may do better another time, it is open for that, under another id."""
+        carried = self.carrier.carry(item)
+        with self._guard:
+            self._tries[item.id] += 1
+            again = carried.again and self._tries[item.id] < _TRIES
+        return replace(carried.settled, state="open", outcome="waiting") if again else carried.settled
 
     def _switch(self, item: Item, carried: Settled) -> None:
         """Its record has moved already: its references follow at once, and the old bytes go after that."""
@@ -174,10 +191,6 @@ class Crew:
         left = self._total - self._done
         return max(1, min(_BATCH, left // (2 * self.workers)))
 
-    def _others(self) -> bool:
-        """Tell whether somebody works on something that might come back to be done."""
-        return self._left() > 0
-
     def _left(self) -> int:
         counts = self._patiently(lambda: self.journal.counts(self.job, owner=self.owner))
         return sum(each.items for each in counts if each.state in {"open", "copied"})
@@ -192,7 +205,7 @@ class Crew:
 
     def _patiently(self, call: Callable[[], _T]) -> _T:
         """Ask the journal; again after a while if it can't be reached, since all it does may be done twice."""
-        for attempt in range(_TRIES - 1):
+        for attempt in range(_ASKS - 1):
             try:
                 return call()
             except Unavailable:

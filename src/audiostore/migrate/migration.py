@@ -98,8 +98,7 @@ class Migration:
         opened = _source(source, target, owner, prefixes)
         if references is None and not isinstance(opened, RecordSource):
             raise ConfigurationError("whose the files are, only projects tell: pass references=")
-        if in_place:
-            _check_in_place(opened, target)
+        _check_place(opened, target, in_place=in_place)
         title = f"{opened.title}|{title_of(target.backend)}"
         self._work = Work(
             job=job or hashlib.sha256(title.encode()).hexdigest()[:16],
@@ -181,7 +180,7 @@ class Migration:
             for each in self._work.journal.claim(
                 self.job, worker, state="open", limit=1, lease=self._lease, owner=owner, only=item.id
             ):
-                self._work.journal.settle(self.job, [self._carrier(threading.Event()).carry(each)])
+                self._work.journal.settle(self.job, [self._carrier(threading.Event()).carry(each).settled])
         for each in self._work.journal.claim(
             self.job, worker, state="copied", limit=1, lease=self._lease, owner=owner, only=item.id
         ):
@@ -237,8 +236,7 @@ class Migration:
     def _run(self, report: MigrationReport) -> Iterator[MigrationEvent]:
         index = Index.of(self._work.references, owner=self._work.owner)
         report.projects = index.projects
-        done = {each.id: each.address for each in self._work.items() if each.state == "done"}
-        addresses = set(done.values())
+        addresses = {each.address for each in self._work.items() if each.state == "done"}
         for page in in_pages(replace(self._survey, arrived=set(addresses)).planned(index)):
             items = [each for each in page if isinstance(each, Item)]
             self._work.journal.plan(self.job, items)
@@ -247,6 +245,7 @@ class Migration:
             yield from (_planned(each, each.outcome) for each in items if each.state == "left")
         report.found = len(addresses)
         del index, addresses
+        done = {each.id for each in self._work.items() if each.state == "done"}
         halt = threading.Event()
         crew = Crew(
             job=self.job,
@@ -273,7 +272,7 @@ class Migration:
             report.found += 1
             report.waiting += item.state in {"open", "copied"}
             report.bytes += item.size if item.state in _FINAL else 0
-            yield _planned(item, "waiting" if item.state == "copied" else item.outcome)
+            yield replace(_planned(item, "waiting" if item.state == "copied" else item.outcome), step="status")
 
     def _carrier(self, halt: threading.Event) -> Carrier:
         return Carrier(
@@ -323,10 +322,13 @@ def _switching(backend: Backend, target: AudioStore, owner: str | None) -> Recor
     return RecordSource(target, owner=owner, backend=backend.name, switches=True)
 
 
-def _check_in_place(source: MigrationSource, target: AudioStore) -> None:
+def _check_place(source: MigrationSource, target: AudioStore, *, in_place: bool) -> None:
     root = getattr(target.backend, "root", None)
-    if not isinstance(source, FolderSource) or root is None or source.root.resolve() != Path(root).resolve():
+    same = isinstance(source, FolderSource) and root is not None and source.root.resolve() == Path(root).resolve()
+    if in_place and not same:
         raise ConfigurationError("in_place: the source must be the folder that the target keeps its own files in")
+    if same and not in_place:
+        raise ConfigurationError("the files lie in the target's own folder already: in_place=True records them there")
 
 
 def _default_journal(source: MigrationSource, target: AudioStore) -> Journal:

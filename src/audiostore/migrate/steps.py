@@ -10,9 +10,9 @@ from typing import Any, Final, Literal, TypeAlias
 from audiostore.errors import AudioStoreError
 from audiostore.migrate.protocols import Outcome, Rewriting
 
-Step: TypeAlias = Literal["plan", "copy", "rewrite", "erase", "verify", "restore", "remove"]
+Step: TypeAlias = Literal["plan", "copy", "rewrite", "erase", "verify", "restore", "remove", "status"]
 """What was done: a plan made, bytes copied (and verified, and recorded), references rewritten, the original erased; a
-migrated file verified; references restored, a copy removed."""
+migrated file verified; references restored, a copy removed; what the journal says told."""
 
 SYMBOLS: Final[dict[str, str]] = {
     "waiting": "+",
@@ -86,8 +86,8 @@ class MigrationReport:
     """What a step came to: the five figures, and a count for every outcome.
 
     ``found`` audio files in the source; ``migrated`` to the target now or earlier; ``failed`` for a reason that
-    somebody should look at; ``skipped``, since no project names them; ``megabytes`` moved now. ``waiting`` is what is
-    left to do, ``stopped`` why it ended early.
+    somebody should look at; ``skipped``, since no project names them; ``megabytes`` moved now, or to be moved.
+    ``waiting`` is what is left to do, ``stopped`` why it ended early.
     """
 
     def __init__(self) -> None:
@@ -157,6 +157,9 @@ class MigrationReport:
                 self.bytes += event.size
             case "restore", _:
                 return
+            case "plan", "waiting":
+                self.bytes += event.size
+                self.outcomes["waiting"] += 1
             case _:
                 self.outcomes[event.outcome] += 1
 

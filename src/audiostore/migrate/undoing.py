@@ -23,6 +23,7 @@ from audiostore.migrate.work import Work
 from audiostore.models import AudioFile
 
 _BATCH: Final = 200
+_NAMED: Final = "a project names the copy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,45 +35,51 @@ class Undoing:
     workers: int
 
     def events(self) -> Iterator[MigrationEvent]:
-        run = new_id()
-        stuck: list[Settled] = []
-        # Each batch has a name of its own: what is stuck stays held until all others had their turn.
-        for batch in self._batches(run, "done"):
-            back, other = self._with_originals(batch)
-            restored: list[Settled] = []
-            told = [*rewrite(self.work.references, back, self.work.target.backend.name, "back"), *other]
-            for each in told:
-                now = Settled(
-                    id=each.item.id,
-                    fence=each.item.fence,
-                    state="copied" if each.finished else "done",
-                    outcome=each.item.outcome,
-                    detail=each.detail,
-                )
-                (restored if each.finished else stuck).append(now)
-                yield _event("restore", each.item, "rolled_back" if each.finished else "failed", each)
-                if not each.finished:
-                    yield _event("remove", each.item, "kept", each)
-            self._settle(restored)
-        yield from self._remove(run)
-        self._settle(stuck)
+        run, held = new_id(), dict[str, Item]()
+        try:
+            # Each batch has a name of its own: what is stuck stays held until all others had their turn.
+            for batch in self._batches(run, "done", held):
+                yield from self._restore(batch)
+            yield from self._remove(run, held)
+        finally:
+            self._settle([_as_it_was(each) for each in held.values()])
 
-    def _remove(self, run: str) -> Iterator[MigrationEvent]:
+    def _restore(self, batch: Sequence[Item]) -> Iterator[MigrationEvent]:
+        back, other = self._with_originals(batch)
+        restored: list[Settled] = []
+        for each in (*rewrite(self.work.references, back, self.work.target.backend.name, "back"), *other):
+            if each.finished:
+                item = each.item
+                restored.append(
+                    Settled(id=item.id, fence=item.fence, state="copied", outcome=item.outcome, detail=each.detail)
+                )
+                yield _event("restore", item, "rolled_back", each)
+            else:
+                yield _event("restore", each.item, "failed", each)
+                yield _event("remove", each.item, "kept", each)
+        self._settle(restored)
+
+    def _remove(self, run: str, held: dict[str, Item]) -> Iterator[MigrationEvent]:
         index = Index.of(self.work.references)  # everybody's: a copy may have got into another project
         with ThreadPoolExecutor(self.workers) as pool:
-            for batch in self._batches(f"{run}.remove", "copied"):
+            for batch in self._batches(f"{run}.remove", "copied", held):
                 settled: list[Settled] = []
                 for item, (outcome, detail) in zip(
                     batch, pool.map(lambda each: self._removed(each, index), batch), strict=True
                 ):
-                    state: Copying = "undone" if outcome == "rolled_back" else "left"
-                    settled.append(Settled(id=item.id, fence=item.fence, state=state, outcome=outcome, detail=detail))
+                    if outcome == "rolled_back" or detail == _NAMED:
+                        state: Copying = "undone" if outcome == "rolled_back" else "left"
+                        settled.append(
+                            Settled(id=item.id, fence=item.fence, state=state, outcome=outcome, detail=detail)
+                        )  # the others stay copies that nothing names, for the next time
                     yield _event("remove", item, outcome, detail=detail)
                 self._settle(settled)
 
     def _removed(self, item: Item, index: Index) -> tuple[Outcome, str | None]:
-        if item.key in index.by_path:
-            return "kept", "a project names the copy"
+        named = index.by_path.get(item.key or "", ())
+        # Where the copy is the original, those who name it without a record do what is wanted.
+        if any(each.upload_id == item.file or not item.facts.get("adopted") for each in named):
+            return "kept", _NAMED
         if index.unparsable:
             return "kept", "a project can't be read, and may name the copy"
         try:
@@ -135,7 +142,7 @@ class Undoing:
         except OSError as error:
             raise from_os_error(error, item.address) from error
 
-    def _batches(self, run: str, state: Copying) -> Iterator[Sequence[Item]]:
+    def _batches(self, run: str, state: Copying, held: dict[str, Item]) -> Iterator[Sequence[Item]]:
         for number in count():
             batch = self.work.journal.claim(
                 self.work.job,
@@ -147,10 +154,15 @@ class Undoing:
             )
             if not batch:
                 return
+            held |= {each.id: each for each in batch}
             yield batch
 
     def _settle(self, settled: Sequence[Settled]) -> None:
         self.work.journal.settle(self.work.job, settled)
+
+
+def _as_it_was(item: Item) -> Settled:
+    return Settled(id=item.id, fence=item.fence, state=item.state, outcome=item.outcome, detail=item.detail)
 
 
 def _event(

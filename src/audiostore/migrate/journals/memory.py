@@ -54,7 +54,7 @@ class MemoryJournal:
             if held := [each.item for each in rows if each.worker == worker]:
                 return held[:limit]
             now = self._clock()
-            free = [each for each in rows if each.worker is None or each.leased_until < now]
+            free = [each for each in rows if each.worker is None or each.leased_until <= now]
             free = [each for each in free if owner in {None, each.item.owner}]
             free.sort(key=lambda each: (order_of(each.item), each.item.id))
             for row in free[:limit]:

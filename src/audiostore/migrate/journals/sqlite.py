@@ -146,7 +146,7 @@ class SQLiteJournal:
 
     def _bury(self, at: sqlite3.Connection, job: str) -> bool:
         """End the leases of processes that are gone, and of those not heard of for too long; tell if there were any."""
-        late = at.execute("UPDATE items SET worker = NULL WHERE job = ? AND leased_until < ?", (job, _now())).rowcount
+        late = at.execute("UPDATE items SET worker = NULL WHERE job = ? AND leased_until <= ?", (job, _now())).rowcount
         rows = at.execute("SELECT DISTINCT worker FROM items WHERE job = ? AND worker IS NOT NULL", (job,)).fetchall()
         dead = [worker for (worker,) in rows if self._is_dead(_run_of(worker))]
         for worker in dead:

@@ -107,7 +107,7 @@ begin
     end if;
     for each in
         select * from audiostore.migration_items
-        where job = the_job and state = wanted and (worker is null or leased_until < at)
+        where job = the_job and state = wanted and (worker is null or leased_until <= at)
             and owner = coalesce(request ->> 'owner', owner) and id = coalesce(request ->> 'only', id)
         order by turn, id limit many for update skip locked
     loop

@@ -1,0 +1,410 @@
+"""What a person does on the page, in the order in which one would: told once, for both apps and both backends.
+
+A subclass with an ``app`` and a ``backend`` runs them all. They share a server and a browser, so each makes a book of its own.
+"""
+
+from __future__ import annotations
+
+import wave
+import zipfile
+from collections.abc import Callable, Generator
+from datetime import timedelta
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from selenium.webdriver import Keys
+
+from audiostore import AudioFile, format_size
+from tests.apps.people import Person, browsing
+from tests.apps.seen_sites import AppName, Backend, Site, running
+
+AUDIO = Path(__file__).parents[1] / "audio"
+TAKE = Path(__file__).parents[2] / "examples" / "shared" / "take.wav"
+SPEECH = AUDIO / "speech.wav"
+SHORT = timedelta(seconds=4)
+
+
+class Story:
+    """Somebody signs in, and makes an audiobook."""
+
+    app: ClassVar[AppName]
+    backend: ClassVar[Backend]
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def folder(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return tmp_path_factory.mktemp(f"{cls.app}-{cls.backend}")
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def site(cls, folder: Path) -> Generator[Site]:
+        with running(cls.app, cls.backend, folder) as site:
+            yield site
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def somebody(cls, site: Site, folder: Path) -> Generator[Person]:
+        with browsing(folder) as browser:  # it ends before the site does, which waits for open connections
+            person = Person(browser, site, folder / "downloads")
+            person.sign_in("alice")
+            yield person
+
+    @pytest.fixture
+    def person(self, somebody: Person, site: Site) -> Person:
+        """Alice, signed in, with nothing stored."""
+        somebody.complaints()
+        if "alice" not in somebody.find("#who").text:
+            somebody.sign_in("alice")
+            somebody.reads("#who", "alice")
+        for book in somebody.ask("GET", "/api/projects")["projects"]:
+            somebody.ask("DELETE", f"/api/projects/{book['id']}")
+        return somebody
+
+    def takes(self, site: Site, name: str = "alice") -> list[AudioFile]:
+        return list(site.flow.store.list(owner=site.user(name)[0]))
+
+    # --- a book and its recordings ------------------------------------------------------------------------------------
+
+    def test_a_recording_goes_in_by_the_form_plays_and_goes(self, person: Person, site: Site) -> None:
+        person.sign_in("alice", "not this one")
+        person.reads("#sign-in [role=alert]", "Wrong address or password")
+        person.sign_in("alice")
+        person.find("#new-book input").send_keys("The lighthouse keeper", Keys.ENTER)
+        person.record("Section 1", TAKE)
+        (take,) = self.takes(site)
+        assert (take.filename, take.chapter, take.section, take.size) == ("take.wav", "1", "2", TAKE.stat().st_size)
+        person.reads("#files", "take.wav", "Section 1", "195.1 KB", "1 file")
+        person.reads("#room", "195.1 KB of 200.0 MB used", "1 recording")
+        assert person.js("return document.querySelector('#room meter').value") == take.size
+
+        person.part("play", person.section("Section 1")).send_keys(Keys.SPACE)  # the keyboard plays it
+        first = person.heard(0.1)
+        assert person.heard(first["time"] + 0.2)["duration"] == pytest.approx(length(TAKE), abs=0.1)
+        person.reads("#player", "Section 1", "Chapter 1", "0:04")
+        person.part("play", person.section("Section 1")).send_keys(Keys.SPACE)
+        person.wait(lambda: person.playing() is None, "it pauses")
+        person.part("wave", person.section("Section 1")).send_keys(Keys.HOME)
+        person.part("play", "#player").click()
+        person.heard(0.1)
+        person.part("stop", "#player").click()
+        person.wait(lambda: not person.find("#player").is_displayed(), "it stops")
+
+        person.part("more", person.section("Section 1")).click()
+        person.part("detach", person.section("Section 1")).click()
+        person.reads("#confirm", "Delete the recording of “Section 1”? This can’t be undone.")
+        person.click("#confirm [value=no]")
+        assert len(self.takes(site)) == 1
+        person.part("detach", person.section("Section 1")).click()
+        person.click("#confirm [value=yes]")
+        person.reads("#files", "Nothing is stored")
+        person.reads("#room", "0 bytes of 200.0 MB used", "0 recordings")
+        person.saved()
+        assert self.takes(site) == []
+        assert person.path("Section 1") == "None"
+        assert person.complaints("401") == []
+
+    def test_files_are_dropped_on_a_section_and_on_a_chapter(self, person: Person, site: Site) -> None:
+        person.new_book("Opening")
+        person.drop(person.section("Opening"), TAKE)
+        person.reads(person.section("Opening"), "0:04")
+        person.drop(".chapter .foot", SPEECH, AUDIO / "speech.mp3")
+        person.wait(lambda: person.names() == ["Opening", "speech", "speech"], "each file is a section")
+        person.reads("#files", "3 files")
+        person.saved()
+        takes = self.takes(site)
+        assert sorted(take.filename or "" for take in takes) == ["speech.mp3", "speech.wav", "take.wav"]
+        assert {site.flow.store.get(take) for take in takes} >= {TAKE.read_bytes(), SPEECH.read_bytes()}
+        waves = "return [...document.querySelectorAll('.wave .ahead')].filter((each) => each.getAttribute('d').length > 500).length"
+        person.wait(lambda: person.js(waves) == 3, "each has its waveform")
+        assert person.complaints() == []
+
+    def test_a_new_take_frees_the_old_one_also_of_a_section_that_moved(self, person: Person, site: Site) -> None:
+        person.new_book("Opening")
+        person.record("Opening", TAKE)
+        person.record("Opening", SPEECH)
+        assert [take.filename for take in self.takes(site)] == ["speech.wav"]
+        person.click("#add-chapter")
+        person.js("document.querySelector('.section [data-part=handle]').focus()")
+        person.find(".section [data-part=handle]").send_keys(Keys.ARROW_DOWN)  # over the end, into the next chapter
+        person.wait(lambda: person.all(".chapter:last-child .section") and not person.all(".chapter:first-child .section"))
+        person.record("Opening", TAKE)
+        person.reads("#files", "1 file", "take.wav")
+        assert [(take.filename, take.chapter) for take in self.takes(site)] == [("take.wav", "51")]
+        assert person.complaints() == []
+
+    def test_what_does_not_fit_is_refused_in_words(self, person: Person, site: Site) -> None:
+        person.new_book("Opening", "Storm")
+        person.record("Opening", TAKE)
+        alice, size = site.user("alice")[0], TAKE.stat().st_size
+        site.flow.store.set_quota(alice, size + 1000, per_file=2 * size)
+        try:
+            person.choose("Storm", TAKE)
+            person.reads(person.section("Storm"), "There is not enough room left. Delete a recording to make some.")
+            person.reads("#room", f"{format_size(size)} of {format_size(size + 1000)} used", "1 recording")
+            assert [take.section for take in self.takes(site)] == ["11"]
+            assert site.flow.store.usage(alice).reserved == 0
+            text = site.folder / "notes.mp3"
+            text.write_text("<script>alert(1)</script>" * 10)
+            site.flow.store.set_quota(alice, None)
+            person.choose("Storm", text)
+            person.reads(person.section("Storm"), "This is not an audio file, or there is nothing in it.")
+        finally:
+            site.flow.store.clear_quota(alice)
+        assert person.complaints("507") is not None
+
+    def test_a_lost_recording_is_told_and_attached_again(self, person: Person, site: Site) -> None:
+        book = person.new_book("Opening", "Storm", "Calm")
+        for name in ("Opening", "Storm", "Calm"):
+            person.record(name, SPEECH)
+        (lost,) = [take for take in self.takes(site) if take.section == "12"]
+        site.lose(lost)
+        person.open(book)
+        storm = person.section("Storm")
+        person.reads(storm, "Missing", "The recording of this section is gone.")
+        assert not person.part("play", storm).is_enabled()
+        order = self.watch(person)
+        person.part("play", ".chapter").click()
+        person.wait(lambda: not person.find("#player").is_displayed(), "the chapter is over")
+        assert order() == ["Opening", "Calm"]
+
+        person.choose("Storm", TAKE)
+        person.wait(lambda: not person.part("badge", storm).is_displayed(), "it is no longer missing")
+        person.saved()
+        person.part("play", storm).click()
+        person.heard(0.2)
+        person.part("stop", "#player").click()
+        assert len(self.takes(site)) == 3
+
+    # --- listening ----------------------------------------------------------------------------------------------------
+
+    def test_a_chapter_plays_in_order_without_a_gap(self, person: Person) -> None:
+        person.new_book("Opening", "Silence", "Storm", "Calm")
+        for name in ("Opening", "Storm", "Calm"):
+            person.record(name, SPEECH)
+        order = self.watch(person)
+        person.part("play", ".chapter").click()
+        person.reads("#player", "Opening", "Chapter one · 1 of 3", "0:00 / 0:03")
+        person.wait(lambda: person.now_playing() == "Storm", "it goes on with the next recorded one")
+        assert person.find(".section.current").get_attribute("aria-label") == "Storm"
+        assert float(person.part("progress", "#player").get_attribute("aria-valuenow") or 0) > length(SPEECH) * 0.9
+        person.part("previous", "#player").click()
+        person.wait(lambda: person.now_playing() == "Opening", "one back")
+        person.part("next", "#player").click()
+        person.wait(lambda: not person.find("#player").is_displayed(), "the chapter is over")
+        assert order() == ["Opening", "Storm", "Opening", "Storm", "Calm"]
+        # When one had ended, the next one sounded already, each time that nobody had asked for another.
+        assert person.js("return window.crossings") == [True, True]
+        assert person.complaints() == []
+
+    def test_a_changed_book_plays_on_at_its_place(self, person: Person) -> None:
+        person.new_book("Opening", "Storm", "Calm")
+        for name in ("Opening", "Storm", "Calm"):
+            person.record(name, TAKE if name == "Opening" else SPEECH)
+        order = self.watch(person)
+        person.part("play", ".chapter").click()
+        before = person.heard(0.3)
+        person.find(f"{person.section('Calm')} [data-part=handle]").send_keys(Keys.ARROW_UP)
+        person.wait(lambda: person.names() == ["Opening", "Calm", "Storm"], "it moved")
+        person.part("name", person.section("Opening")).send_keys(" words")
+        after = person.heard(before["time"])
+        assert after["src"] == before["src"]
+        person.wait(lambda: not person.find("#player").is_displayed(), "the chapter is over")
+        assert order() == ["Opening words", "Calm", "Storm"]
+        person.saved()
+        assert person.complaints() == []
+
+    def test_a_long_recording_seeks_by_ranges_and_outlives_its_links(self, person: Person, site: Site, folder: Path) -> None:
+        person.new_book("Opening")
+        long = self.long_take(folder)
+        person.record("Opening", long)
+        with site.short_links(SHORT):
+            section = person.section("Opening")
+            person.part("play", section).click()
+            first = person.heard(0.2)
+            person.wait(lambda: (now := person.playing()) and now["src"] != first["src"], "the link is replaced in time")
+            renewed = person.heard(first["time"] + 1)
+            assert renewed["time"] < 30
+            self.refused(person, first["src"])
+            person.part("wave", section).send_keys(Keys.END)
+            person.wait(lambda: not person.find("#player").is_displayed(), "the end is heard")
+        starts = [int(each.range.removeprefix("bytes=").partition("-")[0]) for each in site.seen if each.range]
+        assert max(starts) > long.stat().st_size * 0.9, starts
+        statuses = {each.status for each in site.fetched if each.range}
+        assert self.backend == "supabase" or 206 in statuses
+        assert person.complaints() == []
+
+    # --- handing over -------------------------------------------------------------------------------------------------
+
+    def test_the_export_unzips_to_the_right_audio(self, person: Person) -> None:
+        person.new_book("Opening", "Silence", "Storm")
+        person.record("Opening", TAKE)
+        person.record("Storm", TAKE)
+        person.find("#export option[value=wav]").click()
+        person.click("#export [data-part=begin]")
+        person.reads("#export", "Save the ZIP", "Without 1 section that had no recording: Silence.")
+        before = set(person.downloads.glob("*.zip")) if person.downloads.exists() else set[Path]()
+        person.click("#export [data-part=download]")
+        saved = person.wait(lambda: next(iter(set(person.downloads.glob("*.zip")) - before), None), "it is saved")
+        with zipfile.ZipFile(saved) as archive:
+            assert archive.testzip() is None
+            (name,) = [each for each in archive.namelist() if each.endswith(".wav")]
+            with archive.open(name) as file, wave.open(file) as chapter, wave.open(str(TAKE)) as take:
+                frames, once = chapter.readframes(chapter.getnframes()), take.readframes(take.getnframes())
+                assert frames.startswith(once)
+                assert frames.endswith(once)
+                assert len(frames) >= 2 * len(once)
+        assert person.complaints() == []
+
+    def test_someone_else_sees_nothing_of_it(self, person: Person, site: Site) -> None:
+        book = person.new_book("Opening")
+        person.record("Opening", SPEECH)
+        path = person.path("Opening")
+        person.sign_in("bob")
+        person.reads("#shelf", "No book yet")
+        person.browser.get(f"{site.url}/#{book}")
+        person.reads("#toasts", "There is no such book of yours.")
+        assert person.ask("POST", "/api/audio/url", {"paths": [path]})["missing"] == [path]
+        assert person.ask("GET", "/api/files")["files"] == []
+        assert person.complaints("404") == []
+
+    # --- saving -------------------------------------------------------------------------------------------------------
+
+    def test_nothing_is_lost_when_a_book_is_changed_in_two_places(self, person: Person) -> None:
+        book = person.new_book("Opening")
+        self.change_elsewhere(person, book, "Theirs")
+        person.part("name", person.section("Opening")).send_keys(" mine")
+        person.reads("#conflict", "This book was changed elsewhere", "Nothing is lost")
+        person.open(book)  # not even by a reload
+        person.reads("#conflict", "This book was changed elsewhere")
+        assert person.names() == ["Opening mine"]
+        person.click("#keep-mine")
+        person.saved()
+        assert person.path("Opening mine") == "None"
+
+        self.change_elsewhere(person, book, "Theirs")
+        person.part("name", person.section("Opening mine")).send_keys(" again")
+        person.click("#take-theirs")
+        person.wait(lambda: person.names() == ["Theirs"], "the other version")
+        person.saved()
+        assert person.complaints("409") == []
+
+    def test_changes_without_a_network_are_saved_later(self, person: Person) -> None:
+        book = person.new_book("Opening")
+        away = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        person.cdp("Network.enable")
+        person.cdp("Network.emulateNetworkConditions", **away)
+        try:
+            person.part("name", person.section("Opening")).send_keys(" words")
+            person.reads("#save-state", "no connection", "kept here")
+        finally:
+            person.cdp("Network.emulateNetworkConditions", **away | {"offline": False})
+        person.saved()
+        person.open(book)
+        assert person.names() == ["Opening words"]
+        assert person.complaints("ERR_INTERNET_DISCONNECTED") == []
+
+    # --- the page itself ----------------------------------------------------------------------------------------------
+
+    def test_another_origin_is_not_reached(self, person: Person) -> None:
+        person.new_book("Opening")
+        blocked = person.later(
+            """
+            const blocked = [];
+            document.addEventListener("securitypolicyviolation", (event) => blocked.push(event.effectiveDirective));
+            await fetch("http://127.0.0.1:9/", { mode: "no-cors" }).catch(() => {});
+            const audio = new Audio("http://127.0.0.1:9/a.wav");
+            await new Promise((resolve) => audio.addEventListener("error", resolve));
+            const script = document.createElement("script");
+            script.textContent = "window.inlined = true";
+            document.head.append(script);
+            await new Promise((resolve) => setTimeout(resolve));
+            return [blocked.sort(), window.inlined ?? false];
+            """
+        )
+        assert blocked == [["connect-src", "media-src", "script-src-elem"], False]
+        person.complaints()
+
+    def test_it_looks_right_and_reads_right_on_desktop_and_phone(self, person: Person) -> None:
+        person.new_book("The keeper", "Storm at night", "The light", "Calm", title="The lighthouse keeper")
+        for name, path in {"The keeper": TAKE, "Storm at night": SPEECH, "Calm": TAKE}.items():
+            person.record(name, path)
+        person.click("#add-chapter")
+        person.js("document.activeElement.blur()")
+        person.saved()
+        waves = "return [...document.querySelectorAll('.wave .ahead')].filter((each) => each.getAttribute('d').length > 500).length"
+        person.wait(lambda: person.js(waves) == 3, "the waveforms are drawn")
+        person.js("scrollTo(0, 0)")
+        person.part("play", ".chapter").click()
+        person.heard(1.5)
+        person.part("play", "#player").click()
+        assert person.nameless() == []
+        try:
+            for screen, (width, height, touch) in {"desktop": (1280, 900, False), "phone": (390, 844, True)}.items():
+                for dark in (False, True):
+                    person.screen(width, height, dark=dark, touch=touch)
+                    person.shoot(f"{self.app}-{self.backend}-{screen}{'-dark' * dark}")
+                    assert person.js("return document.documentElement.scrollWidth <= innerWidth")
+                # Whatever is pressed can be hit: by a finger, 24 pixels at least (WCAG 2.5.8).
+                assert person.js(
+                    "return [...document.querySelectorAll('button')].filter((each) => each.checkVisibility())"
+                    ".filter((each) => Math.min(each.offsetWidth, each.offsetHeight) < 24).length"
+                ) == 0
+        finally:
+            person.cdp("Emulation.clearDeviceMetricsOverride")
+            person.cdp("Emulation.setTouchEmulationEnabled", enabled=False)
+            person.part("stop", "#player").click()
+        assert person.complaints() == []
+
+    # --- what the stories need ----------------------------------------------------------------------------------------
+
+    def watch(self, person: Person) -> Callable[[], list[str]]:
+        """Note the sections that play, in order, and whether the next sounds when one has ended; gives who tells."""
+        person.js(
+            """
+            window.order = [];
+            window.crossings = [];
+            const sections = document.getElementById("chapters");
+            new MutationObserver(() => {
+              const id = sections.querySelector("[aria-current]")?.dataset.section;
+              if (id && id !== window.order.at(-1)) window.order.push(id);
+            }).observe(sections, { subtree: true, attributes: true, attributeFilter: ["aria-current"] });
+            const decks = [...document.querySelectorAll("#player audio")];
+            for (const deck of decks) {
+              deck.addEventListener("ended", () => {
+                const other = decks.find((each) => each !== deck);
+                  setTimeout(() => { if (other.hasAttribute("src")) window.crossings.push(!other.paused); });
+              });
+            }
+            """
+        )
+        names = "(id) => document.querySelector(`.section[data-section='${id}'] [data-part=name]`).value"
+        return lambda: person.js(f"return window.order.map({names})")
+
+    def long_take(self, folder: Path) -> Path:
+        """Write some 40 MB of speech, more than a browser reads ahead."""
+        path = folder / "long.wav"
+        with wave.open(str(TAKE)) as short, wave.open(str(path), "wb") as file:
+            file.setparams(short.getparams())
+            frames = short.readframes(short.getnframes())
+            for _ in range(40_000_000 // len(frames)):
+                file.writeframesraw(frames)
+        return path
+
+    def refused(self, person: Person, url: str) -> None:
+        """Wait until an old link gives nothing any more."""
+        script = "return (await fetch(arguments[0], { headers: { Range: 'bytes=0-9' }, cache: 'no-store' })).status"
+        person.wait(lambda: person.later(script, url) >= 400, "the old link is over")
+        person.complaints()
+
+    def change_elsewhere(self, person: Person, book: str, name: str) -> None:
+        """Save the book as another window does, with another name for its first section."""
+        person.saved()
+        there = person.ask("GET", f"/api/projects/{book}")
+        there["project_data"]["chapters"][0]["sections"][0]["name"] = name
+        person.ask("PUT", f"/api/projects/{book}", {key: there[key] for key in ("project_data", "revision")})
+
+
+def length(path: Path) -> float:
+    with wave.open(str(path)) as file:
+        return file.getnframes() / file.getframerate()
