@@ -27,7 +27,7 @@ from audiostore import (
 )
 from audiostore.audio import canonical, probe
 from audiostore.export import Book, BookChapter, BookSection, Exports
-from tests.export.shelf import names_in, speaking, tone, unzip_says_it_is_whole
+from tests.export.shelf import names_in, pcm, speaking, tone, unzip_says_it_is_whole
 from tests.export.test_export import PICTURE
 
 
@@ -114,6 +114,30 @@ def test_it_survives_a_restart(exports: Exports, book: Book, store: AudioStore, 
     assert [each.id for each in again.waiting()] == [one.id]
     assert again.run(one.id, owner="alice").state == "finished"
     assert list(again.waiting()) == []
+
+
+def test_what_changed_since_it_failed_is_made_anew_and_the_rest_is_not(
+    exports: Exports, book: Book, store: AudioStore, tmp_path: Path
+) -> None:
+    begun = exports.begin(book, formats="wav")
+    (folder,) = exports.folder.glob(f"*/{begun.id}")
+    second = book.chapters[1].sections[0]
+
+    def fail(share: float) -> None:
+        if len(list(folder.glob("work/chapters/*.json"))) == 2:
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        exports.run(begun.id, owner="alice", progress=fail)
+    made = {path: path.stat().st_ino for path in folder.glob("work/chapters/*.wav")}
+    assert len(made) == 2
+    assert second.upload_id is not None
+    store.replace(second.upload_id, tone(tmp_path, 440), owner="alice")
+    done = exports.run(begun.id, owner="alice")
+    one, two = (each.path for each in done.files if each.duration)
+    assert one.stat().st_ino in made.values()
+    assert two.stat().st_ino not in made.values()
+    assert pcm(two) == pcm(tone(tmp_path, 440))
 
 
 def test_it_expires_and_is_swept(exports: Exports, book: Book, clock: Clock) -> None:
