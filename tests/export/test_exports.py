@@ -9,6 +9,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,27 @@ def test_what_changed_since_it_failed_is_made_anew_and_the_rest_is_not(
     assert one.stat().st_ino in made.values()
     assert two.stat().st_ino not in made.values()
     assert pcm(two) == pcm(tone(tmp_path, 440))
+
+
+def test_what_a_finished_chapter_lacks_is_told_again_when_it_is_used_again(
+    exports: Exports, book: Book, tmp_path: Path
+) -> None:
+    second = book.chapters[0].sections[0]
+    damaged = tmp_path / "uploads" / str(second.path)
+    (whole,) = book.chapters[1].sections
+    book = replace(book, chapters=(BookChapter(sections=(second, whole)), book.chapters[1]))
+    damaged.write_bytes(damaged.read_bytes()[:-2] + b"\x11\x11")
+    begun = exports.begin(book, formats="wav")
+    (folder,) = exports.folder.glob(f"*/{begun.id}")
+
+    def fail(share: float) -> None:
+        if list(folder.glob("work/chapters/*.json")):
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        exports.run(begun.id, owner="alice", progress=fail)
+    done = exports.run(begun.id, owner="alice")
+    assert [(each.chapter, each.section, each.reason) for each in done.missing] == [(0, 0, "unreadable")]
 
 
 def test_it_expires_and_is_swept(exports: Exports, book: Book, clock: Clock) -> None:
