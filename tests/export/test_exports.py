@@ -199,8 +199,11 @@ def test_what_is_deleted_is_gone(exports: Exports, book: Book) -> None:
 def test_a_begin_that_was_cut_off_is_seen_by_no_one_and_swept(exports: Exports, book: Book) -> None:
     begun = exports.begin(book)
     (folder,) = exports.folder.glob(f"*/{begun.id}")
-    folder.rename(folder.with_name(f".new-{begun.id}"))
+    cut_off = folder.rename(folder.with_name(f".new-{begun.id}"))
     assert exports.list(owner="alice") == ()
+    exports.sweep()
+    assert cut_off.exists(), "somebody may be about to begin it"
+    os.utime(cut_off, (0, 0))
     exports.sweep()
     assert names_in(exports.folder) == []
 
@@ -221,6 +224,19 @@ def test_it_can_be_cancelled_before_and_while_it_is_run(exports: Exports, book: 
     assert exports.get(running.id, owner="alice").state == "finished"
     with pytest.raises(Cancelled):
         exports.run(exports.begin(book).id, owner="alice", cancelled=lambda: True)
+
+
+def test_a_process_that_is_asked_to_end_leaves_it_for_the_next(exports: Exports, book: Book) -> None:
+    begun = exports.begin(book)
+
+    def end(share: float) -> None:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        exports.run(begun.id, owner="alice", progress=end)
+    assert exports.get(begun.id, owner="alice").error is None
+    assert [each.id for each in exports.waiting()] == [begun.id]
+    assert exports.run(begun.id, owner="alice").state == "finished"
 
 
 def test_a_failure_is_noted_and_what_it_was(exports: Exports, store: AudioStore) -> None:
