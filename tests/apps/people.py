@@ -188,7 +188,9 @@ class Person:
         """Drop files on an element, as a mouse does that comes from a file manager."""
         element = self.find(css)
         self.js("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
-        box = self.js("const {x, y, width, height} = arguments[0].getBoundingClientRect(); return {x, y, width, height}", element)
+        box = self.js(
+            "const {x, y, width, height} = arguments[0].getBoundingClientRect(); return {x, y, width, height}", element
+        )
         at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
         data = {"items": [], "files": [str(each) for each in paths], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):
@@ -198,7 +200,10 @@ class Person:
         """Give the path that the saved book has for a section."""
         book = self.ask("GET", f"/api/projects/{self.js('return location.hash.slice(1)')}")["project_data"]
         (path,) = [
-            section["audioPath"] for chapter in book["chapters"] for section in chapter["sections"] if section["name"] == name
+            section["audioPath"]
+            for chapter in book["chapters"]
+            for section in chapter["sections"]
+            if section["name"] == name
         ]
         return str(path)
 
@@ -245,8 +250,12 @@ class Person:
         nodes = self.cdp("Accessibility.getFullAXTree")["nodes"]
         wrong: list[str] = []
         for node in nodes:
-            focusable = any(each["name"] == "focusable" and each["value"]["value"] for each in node.get("properties", []))
+            focusable = any(
+                each["name"] == "focusable" and each["value"]["value"] for each in node.get("properties", [])
+            )
             role = node.get("role", {}).get("value", "")
             if focusable and not node["ignored"] and role != "RootWebArea" and not node.get("name", {}).get("value"):
-                wrong.append(f"{role} {json.dumps(self.cdp('DOM.describeNode', backendNodeId=node['backendDOMNodeId']))[:200]}")
+                wrong.append(
+                    f"{role} {json.dumps(self.cdp('DOM.describeNode', backendNodeId=node['backendDOMNodeId']))[:200]}"
+                )
         return wrong

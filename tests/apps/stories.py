@@ -127,7 +127,9 @@ class Story:
         person.click("#add-chapter")
         person.js("document.querySelector('.section [data-part=handle]').focus()")
         person.find(".section [data-part=handle]").send_keys(Keys.ARROW_DOWN)  # over the end, into the next chapter
-        person.wait(lambda: person.all(".chapter:last-child .section") and not person.all(".chapter:first-child .section"))
+        person.wait(
+            lambda: person.all(".chapter:last-child .section") and not person.all(".chapter:first-child .section")
+        )
         person.record("Opening", TAKE)
         person.reads("#files", "1 file", "take.wav")
         assert [(take.filename, take.chapter) for take in self.takes(site)] == [("take.wav", "51")]
@@ -214,7 +216,9 @@ class Story:
         person.saved()
         assert person.complaints() == []
 
-    def test_a_long_recording_seeks_by_ranges_and_outlives_its_links(self, person: Person, site: Site, folder: Path) -> None:
+    def test_a_long_recording_seeks_by_ranges_and_outlives_its_links(
+        self, person: Person, site: Site, folder: Path
+    ) -> None:
         person.new_book("Opening")
         long = self.long_take(folder)
         person.record("Opening", long)
@@ -222,7 +226,9 @@ class Story:
             section = person.section("Opening")
             person.part("play", section).click()
             first = person.heard(0.2)
-            person.wait(lambda: (now := person.playing()) and now["src"] != first["src"], "the link is replaced in time")
+            person.wait(
+                lambda: (now := person.playing()) and now["src"] != first["src"], "the link is replaced in time"
+            )
             renewed = person.heard(first["time"] + 1)
             assert renewed["time"] < 30
             self.refused(person, first["src"])
@@ -346,10 +352,13 @@ class Story:
                     person.shoot(f"{self.app}-{self.backend}-{screen}{'-dark' * dark}")
                     assert person.js("return document.documentElement.scrollWidth <= innerWidth")
                 # Whatever is pressed can be hit: by a finger, 24 pixels at least (WCAG 2.5.8).
-                assert person.js(
-                    "return [...document.querySelectorAll('button')].filter((each) => each.checkVisibility())"
-                    ".filter((each) => Math.min(each.offsetWidth, each.offsetHeight) < 24).length"
-                ) == 0
+                assert (
+                    person.js(
+                        "return [...document.querySelectorAll('button')].filter((each) => each.checkVisibility())"
+                        ".filter((each) => Math.min(each.offsetWidth, each.offsetHeight) < 24).length"
+                    )
+                    == 0
+                )
         finally:
             person.cdp("Emulation.clearDeviceMetricsOverride")
             person.cdp("Emulation.setTouchEmulationEnabled", enabled=False)
