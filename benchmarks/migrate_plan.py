@@ -17,12 +17,14 @@ import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from audiostore import AudioStore
 from audiostore.backends.memory import MemoryBackend
 from audiostore.catalogs.memory import MemoryCatalog
 from audiostore.migrate import Migration, SQLiteJournal
+from audiostore.migrate.projects.rows import Rows
+from audiostore.protocols import Catalog
 from benchmarks._wire import spread
 from tests.migrate.apps import SqliteApp
 from tests.migrate.live_app import LiveApp, generate
@@ -53,10 +55,9 @@ class Counting:
 def plan(folder: Path, live: LiveApp, app: SqliteApp) -> tuple[float, int]:
     """Plan once; give the seconds and the queries."""
     table = app.again()
-    rows = Counting(table._rows)  # noqa: SLF001 - one call is one query
-    table._rows = rows  # noqa: SLF001
-    catalog = Counting(MemoryCatalog())
-    store = AudioStore(MemoryBackend(), catalog)
+    rows, catalog = Counting(table._rows), Counting(MemoryCatalog())  # noqa: SLF001 - one call is one query
+    table._rows = cast("Rows", rows)  # noqa: SLF001
+    store = AudioStore(MemoryBackend(), cast("Catalog", catalog))
     migration = Migration(live.folder, store, table, SQLiteJournal(folder / "journal.db"))
     begin = time.perf_counter()
     report = migration.plan().report
