@@ -58,8 +58,7 @@ def _claimed(sections: Sequence[Section], changes: Sequence[Change]) -> dict[int
     copied = {each.old: each for each in changes if len({_way(one) for one in changes if one.old == each.old}) == 1}
     for number, section in enumerate(sections):
         change = moved.get((section.path, _ids(section)[1])) or copied.get(section.path)
-        # The same path in the backend that it goes to is another file.
-        if number not in claimed and change and (section.backend or LOCAL) != (change.backend or LOCAL):
+        if number not in claimed and change and not _is_another(section, change):
             claimed[number] = change
     return claimed
 
