@@ -63,6 +63,14 @@ def _claimed(sections: Sequence[Section], changes: Sequence[Change]) -> dict[int
     return claimed
 
 
+def _is_another(section: Section, change: Change) -> bool:
+    """Tell whether this path names something that is where the change leads to: by chance, another file."""
+    backend = section.backend or LOCAL
+    if backend != (change.backend or LOCAL):
+        return False
+    return backend != LOCAL or (section.upload is None) == (change.upload_id is None)
+
+
 def _outcomes(sections: Sequence[Section], claimed: Mapping[int, Change], changes: Sequence[Change]) -> list[Rewriting]:
     is_now: dict[_Way, list[Section]] = {}
     for number, change in claimed.items():
