@@ -14,8 +14,9 @@ from itertools import islice
 from typing import Any, NamedTuple, Protocol, Self
 from uuid import uuid4
 
-from audiostore import AudioFile, AudioStore, AudioStoreError, NotFound, Place
+from audiostore import AudioFile, AudioStore, AudioStoreError, NotFound, Place, Staged
 from audiostore.audio import accept, peaks
+from audiostore.protocols import Processor
 from examples.shared import answers, checking, fields
 from examples.shared.auth import DEMO_USERS, Auth, User, auth_of
 from examples.shared.config import DOCUMENT, Config
@@ -56,6 +57,17 @@ class Admitted(NamedTuple):
     user: User | None
 
 
+class InTurn:
+    """A processor that takes two files at a time: each takes a process of its own, and fifty uploads would be fifty."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor, self._room = processor, threading.BoundedSemaphore(2)
+
+    def __call__(self, staged: Staged) -> Staged:
+        with self._room:
+            return self._processor(staged)
+
+
 class Flow:
     """The parts of one app, and what it answers; ``from_env`` makes them."""
 
@@ -87,6 +99,7 @@ class Flow:
         # Whoever converts has decoded it; else let nobody keep what is no audio at all.
         check: dict[str, Any] = {} if config.audio_format else {"process": accept(decode=False)}
         store = AudioStore.from_env(environ, **check)
+        store.process = store.process and InTurn(store.process)
         supabase = Supabase.of(config.settings)
         projects: Projects
         if supabase is None or config.settings.supabase_service_key is None:
