@@ -89,15 +89,9 @@ def served(app: str, factory: str, settings: dict[str, str]) -> Generator[tuple[
         command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
-        seen: list[str] = []
-        for line in process.stdout:
-            seen.append(line)
-            if "Application startup complete" in line or "Booting worker" in line:
-                break
-        else:
-            raise SystemExit("".join(seen))
         # The server must never wait for somebody to read what it logs.
         threading.Thread(target=process.stdout.read, daemon=True).start()
+        _wait_for(port, process)
         memory = Memory(process.pid)
         watching = threading.Thread(target=memory.watch)
         watching.start()
@@ -107,6 +101,14 @@ def served(app: str, factory: str, settings: dict[str, str]) -> Generator[tuple[
             memory.stop()
             watching.join()
             process.terminate()
+
+
+def _wait_for(port: int, process: subprocess.Popen[str]) -> None:
+    while process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"the server ended with {process.returncode}")
 
 
 def upload(at: tuple[str, int], token: str, file: Path, number: int) -> dict[str, Any]:
