@@ -18,7 +18,7 @@ from tests.apps.running import ALICE, Site, Visitor
 
 def book(*paths: str | None, **more: Any) -> dict[str, Any]:
     sections = [
-        {"id": number, "name": f"Part {number}", "text": f"Text {number}", "audioPath": path, "storageBackend": "any"}
+        {"id": number, "name": f"Part {number}", "text": f"Text {number}", "audioPath": path, "storageBackend": "local"}
         for number, path in enumerate(paths, 1)
     ]
     flags = {"exportMetadataFlag": True, "exportAudioFlag": True, "createZipFlag": True, "audioFormat": "wav"}

@@ -47,7 +47,7 @@ def served(app: App, settings: dict[str, str], folder: Path) -> Generator[str]:
 
 
 def check(url: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "examples" / "flow_check.py", url]
+    command = [sys.executable, str(ROOT / "examples" / "flow_check.py"), url]
     return subprocess.run(command, env={}, capture_output=True, text=True, timeout=240, check=False)
 
 

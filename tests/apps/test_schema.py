@@ -17,7 +17,8 @@ from tests.apps.running import Site, running
 def operations() -> list[Any]:
     app = FastAPI()
     app.include_router(api)
-    return [each.ok() for each in schemathesis.openapi.from_dict(app.openapi()).get_all_operations()]
+    described: Any = schemathesis.openapi.from_dict(app.openapi())
+    return [each.ok() for each in described.get_all_operations()]
 
 
 @pytest.fixture(scope="module")

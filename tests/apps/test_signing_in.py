@@ -176,7 +176,7 @@ def test_a_secret_verifies_what_it_signed_and_nothing_else() -> None:
     assert auth.user(f"Bearer {good}") == User(ALICE, "ada@example.org")
     assert auth.user(f"bearer  {good}").id == ALICE
     foreign = jwt.encode(claims(), SECRET + "!", "HS256")
-    unsigned = jwt.encode(claims(), None, "none")
+    unsigned = jwt.encode(claims(), "", "none")
     other = jwt.encode(claims(), SECRET, "HS512")
     assert [refusal(auth, each) for each in (foreign, unsigned, other, good[:-3], "a.b.c", "é")] == [401] * 6
     for wrong in ({"exp": int(time.time()) - 60}, {"aud": "anon"}, {"sub": ""}, {"nbf": int(time.time()) + 600}):
@@ -204,7 +204,7 @@ def test_a_public_key_is_no_secret_and_no_other_algorithm() -> None:
         auth = SupabaseAuth(supabase)
         # The classic: HS256, with the public key, which everyone has, as the secret.
         confused = signed_with(json.dumps(public(curve, "one", "ES256")), {"alg": "HS256", "kid": "one"})
-        unsigned = jwt.encode(claims(), None, "none", headers={"kid": "one"})
+        unsigned = jwt.encode(claims(), "", "none", headers={"kid": "one"})
         assert [refusal(auth, confused), refusal(auth, unsigned)] == [401, 401]
         assert server.asked == 0  # refused before a key is fetched
         stranger = ec.generate_private_key(ec.SECP256R1())
