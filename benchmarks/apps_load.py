@@ -26,6 +26,7 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -140,7 +141,7 @@ def upload(at: tuple[str, int], token: str, file: Path, number: int) -> dict[str
     return told
 
 
-def listen(at: tuple[str, int], link: str, size: int) -> int:
+def listen(at: tuple[str, int], size: int, link: str) -> int:
     """Read a whole recording as a player does that seeks all the time, range by range; gives the bytes."""
     connection = http.client.HTTPConnection(*at, timeout=600)
     read = 0
@@ -201,13 +202,13 @@ def app_round(app: str, people: int, file: Path) -> Round:
             upload(at, token, file, people)  # loads what is loaded at first use
             idle, memory.peak = memory.now(), 0
             began = time.perf_counter()
-            takes = list(pool.map(lambda number: upload(at, token, file, number), range(people)))
+            takes = list(pool.map(partial(upload, at, token, file), range(people)))
             uploading = time.perf_counter() - began
             paths = [take["path"] for take in takes]
             told = ask(at, "POST", "/api/audio/url", token=token, body={"paths": paths})
-            links = [urlsplit(told["urls"][path]["url"]).path for path in paths]
+            links = [urlsplit(str(told["urls"][path]["url"])).path for path in paths]
             began = time.perf_counter()
-            read = sum(pool.map(lambda link: listen(at, link, size), links))
+            read = sum(pool.map(partial(listen, at, size), links))
             listening = time.perf_counter() - began
             usage = ask(at, "GET", "/api/usage", token=token)
             assert (read, usage["files"], usage["used"]) == (people * size, people + 1, (people + 1) * size)
@@ -223,7 +224,7 @@ def bare_round(app: str, people: int, file: Path) -> Round:
         upload(at, "", file, 0)
         idle, memory.peak = memory.now(), 0
         began = time.perf_counter()
-        list(pool.map(lambda number: upload(at, "", file, number), range(people)))
+        list(pool.map(partial(upload, at, "", file), range(people)))
         return Round(time.perf_counter() - began, idle=idle, peak=memory.peak)
 
 

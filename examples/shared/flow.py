@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from itertools import islice
 from typing import Any, Self
 from uuid import uuid4
@@ -242,8 +243,8 @@ class Flow:
         urls = {path: answers.link(file, url) for (path, file), url in zip(found.items(), signed, strict=True)}
         old = {path: link for path in paths if path not in urls and (link := self.originals.link(path, user.id))}
         urls = {path: (urls | old)[path] for path in paths if path in urls or path in old}
-        first = min(urls.values(), key=lambda link: str(link["expires_at"]), default={})
-        expiry = {name: first.get(name) for name in ("expires_in", "expires_at")}
+        first = min((str(link["expires_at"]) for link in urls.values()), default=None)
+        expiry = answers.expiry(None if first is None else datetime.fromisoformat(first))
         return {"success": True, "urls": urls, "missing": [path for path in paths if path not in urls], **expiry}
 
     def serve(self, token: str, method: str, headers: Mapping[str, str], body: Any) -> Reply:

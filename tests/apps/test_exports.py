@@ -34,6 +34,10 @@ def finished(visitor: Visitor, export: str) -> dict[str, Any]:
     raise AssertionError("it does not end")
 
 
+def idle(exporting: object, export: object) -> None:
+    """A process that is too busy to begin."""
+
+
 def unzipped(answer: httpx.Response) -> dict[str, bytes]:
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "application/zip"
@@ -94,7 +98,7 @@ def test_links_to_save_are_for_one_export_and_no_other_use(site: Site, alice: Vi
 
 
 def test_what_is_not_finished_can_not_be_saved_yet(site: Site, alice: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting.Exporting, "_run", lambda *_: None)
+    monkeypatch.setattr(exporting.Exporting, "_run", idle)
     begun = [alice.ok("POST", "/api/export", json=book(None))["exportId"] for _ in range(exporting.MOST)]
     told = alice.ok("GET", f"/api/export/{begun[0]}")
     assert (told["status"], told["download_url"]) == ("waiting", None)

@@ -16,6 +16,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from audiostore import ConfigurationError
 from examples.shared.auth import SupabaseAuth, User
@@ -51,9 +52,9 @@ def test_testing_mode_says_so_and_lets_its_users_in(site: Site) -> None:
     assert told["storage_backend"] == ("local" if site.supabase is None else "supabase")
     assert told["max_file_size_mb"] == 50
     for user in told["demo_users"]:
-        session = visitor.sign_in(**user)
-        assert session["user"]["email"] == user["email"]
+        assert visitor.sign_in(**user)["user"]["email"] == user["email"]
         assert visitor.ok("GET", "/api/usage")["file_count"] == 0
+    session = visitor.sign_in(**told["demo_users"][0])
     visitor.token = visitor.ok("POST", "/api/auth/refresh", json={"refresh_token": session["refresh_token"]})[
         "access_token"
     ]
@@ -158,7 +159,7 @@ def project(*keys: dict[str, Any]) -> Generator[tuple[Any, Supabase]]:
 
 
 def public(key: Any, name: str, algorithm: str) -> dict[str, Any]:
-    kind = jwt.algorithms.ECAlgorithm if algorithm == "ES256" else jwt.algorithms.RSAAlgorithm
+    kind = ECAlgorithm if algorithm == "ES256" else RSAAlgorithm
     return {**kind.to_jwk(key.public_key(), as_dict=True), "kid": name, "alg": algorithm, "use": "sig"}
 
 
