@@ -261,7 +261,7 @@ class Person:
     def shoot(self, name: str) -> Path:
         SCREENSHOTS.mkdir(exist_ok=True)
         path = SCREENSHOTS / f"{name}.png"
-        self.browser.save_screenshot(str(path))
+        path.write_bytes(self.browser.get_screenshot_as_png())
         return path
 
     def nameless(self) -> Sequence[str]:
