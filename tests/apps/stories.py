@@ -7,7 +7,7 @@ its own.
 from __future__ import annotations
 
 import dataclasses
-import wave
+import wave as wav
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -87,7 +87,11 @@ class Story:
         person.reads("#player", "Section 1", "Chapter 1", "0:04")
         person.part("play", person.section("Section 1")).send_keys(Keys.SPACE)
         person.wait(lambda: person.playing() is None, "it pauses")
-        person.part("wave", person.section("Section 1")).send_keys(Keys.HOME)
+        wave = person.part("wave", person.section("Section 1"))
+        wave.click()  # in its middle
+        at = "aria-valuenow"
+        person.wait(lambda: abs(float(wave.get_attribute(at) or 0) - length(TAKE) / 2) < 0.2, "it is at the middle")
+        wave.send_keys(Keys.HOME)
         person.part("play", "#player").click()
         person.heard(0.1)
         person.part("stop", "#player").click()
@@ -271,7 +275,7 @@ class Story:
     def long_take(self, folder: Path) -> Path:
         """Write some 40 MB of speech, more than a browser reads ahead."""
         path = folder / "long.wav"
-        with wave.open(str(TAKE)) as short, wave.open(str(path), "wb") as file:
+        with wav.open(str(TAKE)) as short, wav.open(str(path), "wb") as file:
             file.setparams(short.getparams())
             frames = short.readframes(short.getnframes())
             for _ in range(40_000_000 // len(frames)):
@@ -293,7 +297,7 @@ class Story:
 
 
 def length(path: Path) -> float:
-    with wave.open(str(path)) as file:
+    with wav.open(str(path)) as file:
         seconds: float = file.getnframes() / file.getframerate()
     return seconds
 
