@@ -31,6 +31,9 @@ class Cancellation:
         try:
             check_cancelled()
             return call()
+        except CallerGone:
+            self.undo()
+            raise
         finally:
             _current.reset(token)
 
@@ -52,8 +55,13 @@ class Cancellation:
         while self._undo:
             self._undo.pop()()
 
-    def keep(self, undo: Callable[[], object]) -> None:
+    def made(self, undo: Callable[[], object]) -> None:
+        """Take note of what takes back something that the call has made."""
         self._undo.append(undo)
+
+    def keep(self) -> None:
+        """Forget how to take back what the call has made."""
+        self._undo.clear()
 
 
 _current: ContextVar[Cancellation | None] = ContextVar("audiostore_cancellation", default=None)
@@ -70,4 +78,17 @@ def undo_if_cancelled(undo: Callable[[], object]) -> None:
     """Tell what takes this call's result back, should its caller be gone by the time it is there."""
     current = _current.get()
     if current is not None:
-        current.keep(undo)
+        current.made(undo)
+
+
+def keep_if_cancelled() -> None:
+    """Tell that what this call has made is to stay, whoever has gone: from here on nothing else has its bytes."""
+    current = _current.get()
+    if current is not None:
+        current.keep()
+
+
+def cancelled_flag() -> Callable[[], bool]:
+    """Give what tells, in any thread, whether this call is cancelled: a ``cancelled=`` for whatever takes one."""
+    current = _current.get()
+    return lambda: current is not None and current.cancelled

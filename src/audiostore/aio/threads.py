@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 
 from audiostore.aio.feeding import Feed
 from audiostore.cancelling import CallerGone, Cancellation
-from audiostore.errors import AudioStoreError
+from audiostore.errors import AudioStoreError, Cancelled
 
 _T = TypeVar("_T")
 _log = logging.getLogger("audiostore")
@@ -32,7 +31,6 @@ class Threads:
         if min(workers, uploads) < 1:
             raise ValueError("workers and uploads must be at least 1")
         self._sizes = {"call": workers, "upload": uploads}
-        self._lock = threading.Lock()
         # By process: threads don't survive a fork.
         self._pools: dict[tuple[int, str], ThreadPoolExecutor] = {}
 
@@ -68,8 +66,7 @@ class Threads:
 
     async def close(self, last: Callable[[], object]) -> None:
         """Wait for all that is running, end the threads, and run *last*; the next call makes new threads."""
-        with self._lock:
-            pools = [self._pools.pop(key) for key in list(self._pools) if key[0] == os.getpid()]
+        pools = [self._pools.pop(key) for key in list(self._pools) if key[0] == os.getpid()]
 
         def end() -> None:
             for pool in pools:
@@ -113,7 +110,7 @@ class Threads:
             undoing = self._pool("call").submit(copy_context().run, cancellation.undo)
             await _settled(undoing)
             error = undoing.exception()
-        if isinstance(error, CallerGone) or error is None:
+        if error is None or isinstance(error, CallerGone | Cancelled):
             return
         gone.add_note(f"and the call that was cancelled failed: {error!r}")
         if not isinstance(error, AudioStoreError):
@@ -121,10 +118,10 @@ class Threads:
 
     def _pool(self, kind: str) -> ThreadPoolExecutor:
         key = (os.getpid(), kind)
-        with self._lock:
-            if key not in self._pools:
-                self._pools[key] = ThreadPoolExecutor(self._sizes[kind], f"audiostore-{kind}")
-            return self._pools[key]
+        if key not in self._pools:
+            # Without a lock, which a fork could leave locked for ever; one too many has no threads yet.
+            self._pools.setdefault(key, ThreadPoolExecutor(self._sizes[kind], f"audiostore-{kind}"))
+        return self._pools[key]
 
 
 class _Waker:

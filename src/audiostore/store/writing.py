@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from audiostore.cancelling import CallerGone, check_cancelled, undo_if_cancelled
+from audiostore.cancelling import CallerGone, check_cancelled, keep_if_cancelled, undo_if_cancelled
 from audiostore.errors import (
     AlreadyExists,
     AudioStoreError,
@@ -194,6 +194,8 @@ class Writing(StoreParts):
             staged = self._processed(area, staged, usage.limits, as_is=wanted.as_is)
             file = self._keep(staged, wanted, operation)
         if move and isinstance(source, str | os.PathLike):
+            check_cancelled()
+            keep_if_cancelled()
             _give_up(os.fspath(source))
         return file
 
