@@ -192,4 +192,4 @@ if __name__ == "__main__":
 
     os.environ.setdefault("APP_ENV", "development")  # noqa: TID251
     os.environ.setdefault("TESTING_MODE", "on")  # noqa: TID251
-    uvicorn.run(create_app(), port=8000)
+    uvicorn.run(create_app(), port=int(os.environ.get("PORT", "8000")))  # noqa: TID251

@@ -121,8 +121,10 @@ def _limited(receive: Receive, limit: int | None) -> Receive:
 def _problem(flow: Flow, error: Exception) -> Problem:
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
-        where = ".".join(str(each) for each in first["loc"][1:])
-        return of_status(400) if first["type"] == "json_invalid" else told(400, f"{where}: {first['msg']}.")
+        part, *names = first["loc"]
+        if part == "path" or first["type"] == "json_invalid":
+            return of_status(404 if part == "path" else 400)
+        return told(400, f"{'.'.join(map(str, names)) or 'The body'}: {first['msg']}.")
     if isinstance(error, HTTPException):
         return of_status(error.status_code)
     return flow.problem(error)

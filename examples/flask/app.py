@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, current_app, g, request, send_from_directory
 from flask.typing import ResponseReturnValue as Answer
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.local import LocalProxy
 
 from audiostore import serve
@@ -66,7 +66,10 @@ def refused(error: Exception) -> Answer:
 
 
 def body() -> Any:
-    return request.get_json(force=True)
+    try:
+        return request.get_json(force=True)
+    except RecursionError as error:  # [[[[[[…
+        raise BadRequest from error
 
 
 # --- signing in, projects -------------------------------------------------------------------------------------------
@@ -193,4 +196,4 @@ def page(name: str) -> Answer:
 if __name__ == "__main__":
     os.environ.setdefault("APP_ENV", "development")  # noqa: TID251
     os.environ.setdefault("TESTING_MODE", "on")  # noqa: TID251
-    create_app().run()
+    create_app().run(port=int(os.environ.get("PORT", "5000")))  # noqa: TID251

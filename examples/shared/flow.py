@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, NamedTuple, Protocol, Self
 from uuid import uuid4
 
-from audiostore import AudioFile, AudioStore, NotFound, Place
+from audiostore import AudioFile, AudioStore, AudioStoreError, NotFound, Place
 from audiostore.audio import accept, peaks
 from examples.shared import answers, checking, fields
 from examples.shared.auth import DEMO_USERS, Auth, User, auth_of
@@ -213,15 +213,22 @@ class Flow:
     def begin_upload(self, user: User, body: object) -> dict[str, Any]:
         given = fields.mapping(body)
         place = _place(given)
-        grant = self.store.begin_upload(
-            owner=user.id,
-            size=fields.whole(given, "size", most=2**62),
-            filename=fields.required(given, "filename"),
-            content_type=fields.text(given, "content_type", "contentType"),
-            project=place.project,
-            chapter=place.chapter,
-            section=place.section,
-        )
+        size = fields.whole(given, "size", most=2**62)
+        filename = fields.required(given, "filename")
+        try:
+            grant = self.store.begin_upload(
+                owner=user.id,
+                size=size,
+                filename=filename,
+                content_type=fields.text(given, "content_type", "contentType"),
+                project=place.project,
+                chapter=place.chapter,
+                section=place.section,
+            )
+        except AudioStoreError:
+            raise
+        except ValueError as error:
+            raise Refused(400, "content_type is no media type.") from error
         return answers.granted(grant, place)
 
     def finish_upload(self, user: User, body: object) -> dict[str, Any]:

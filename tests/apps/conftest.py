@@ -17,7 +17,7 @@ ALL: list[tuple[App, Backend]] = [*CROSSED, ("flask", "supabase"), ("fastapi", "
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Let a test with a ``site`` see both apps and both backends; one that is marked ``everywhere`` all four pairs."""
-    if "site" in metafunc.fixturenames:
+    if "site" in metafunc.fixturenames and not hasattr(metafunc.module, "site"):
         worlds = ALL if metafunc.definition.get_closest_marker("everywhere") else CROSSED
         metafunc.parametrize("site", worlds, ids=["-".join(each) for each in worlds], indirect=True)
 

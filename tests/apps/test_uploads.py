@@ -234,6 +234,7 @@ def test_a_cancelled_upload_gives_its_room_back(alice: Visitor, store: AudioStor
         ({"filename": "a.wav", "size": "many"}, 400, "size"),
         ({"filename": "a.wav", "size": 0}, 415, ""),
         ({"filename": "a.wav", "size": 10**12}, 413, ""),
+        ({"filename": "a.wav", "size": 9, "content_type": "no type"}, 400, "content_type"),
         (["no object"], 400, ""),
     ],
 )

@@ -231,13 +231,15 @@ export class Playback extends EventTarget {
 
   #planRenewal(wait = this.#front.link.dueAt - Date.now()) {
     clearTimeout(this.#renewal);
-    this.#renewal = setTimeout(() => this.#renew(), Math.min(Math.max(0, wait), 2 ** 31 - 1));
+    this.#renewal = setTimeout(() => this.#renew(), Math.min(Math.max(1, wait), 2 ** 31 - 1));
   }
 
   async #renew() {
     const turn = this.#turn;
     const front = this.#front;
-    if (this.state !== "playing" || !isDue(front.link)) return; // one that pauses gets its link when it goes on
+    if (this.state === "stopped" || this.state === "paused") return; // it gets its link when it goes on
+    if (!isDue(front.link)) return this.#planRenewal(); // timers may be early
+    if (this.state === "loading") return this.#planRenewal(AGAIN / 10);
     if (front.left < 2 * NEAR_END) return this.#planRenewal(AGAIN); // the next section has a link of its own
     try {
       const link = await this.#links.get(this.item.path);
