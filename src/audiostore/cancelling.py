@@ -18,10 +18,14 @@ class CallerGone(BaseException):
 
 
 class Cancellation:
-    """One call that somebody may cancel, from any thread. Made within another one, it is cancelled with that."""
+    """One call that somebody may cancel, from any thread. Made within another one, it is cancelled with that.
 
-    def __init__(self) -> None:
+    *calls* of the store may be several: then what one of them gave was somebody's, and is not taken back.
+    """
+
+    def __init__(self, *, calls: bool = False) -> None:
         self._cancelled = False
+        self._takes_back = not calls
         self._around = _current.get()
         self._undo: list[Callable[[], object]] = []
 
@@ -31,9 +35,6 @@ class Cancellation:
         try:
             check_cancelled()
             return call()
-        except CallerGone:
-            self.undo()
-            raise
         finally:
             _current.reset(token)
 
@@ -57,7 +58,8 @@ class Cancellation:
 
     def made(self, undo: Callable[[], object]) -> None:
         """Take note of what takes back something that the call has made."""
-        self._undo.append(undo)
+        if self._takes_back:
+            self._undo.append(undo)
 
     def keep(self) -> None:
         """Forget how to take back what the call has made."""

@@ -387,10 +387,13 @@ def test_a_path_that_was_given_away_is_never_lost_with_the_file(moment: str, tmp
     async def put() -> None:
         loop = asyncio.get_running_loop()
         task = asyncio.create_task(astore.put(path, owner="alice", move=True))
-        cancel = lambda *_: asyncio.run_coroutine_threadsafe(_cancel(task), loop).result()  # noqa: E731
+
+        def cancel() -> None:
+            asyncio.run_coroutine_threadsafe(_cancel(task), loop).result()
+
         catalog.cancel = cancel if moment == "commit" else lambda: None
         if moment == "finished":
-            astore.on("put.finished", cancel)
+            astore.on("put.finished", lambda event: cancel())
         with pytest.raises(asyncio.CancelledError):
             await task
         kept = [await astore.get(each) async for each in astore.list(owner="alice")]
@@ -422,6 +425,26 @@ def test_what_takes_a_flag_is_given_one_that_tells_in_any_thread() -> None:
 
     asyncio.run(run())
     assert seen == [False, True]
+
+
+def test_what_a_function_was_given_is_its_own_to_take_back() -> None:
+    astore, recorded, done = store_on(MemoryBackend()), list[str](), threading.Event()
+
+    def record(store: AudioStore, cancelled: Callable[[], bool] = lambda: True) -> None:
+        recorded.append(store.put(CONTENT, owner="alice").id)  # in a table of the app's, say
+        done.set()
+        _until(cancelled)
+
+    async def run() -> None:
+        task = asyncio.create_task(astore.run(record))
+        await asyncio.to_thread(done.wait, 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert [each.id async for each in astore.list(owner="alice")] == recorded
+        await astore.close()
+
+    asyncio.run(run())
 
 
 def _until(cancelled: Callable[[], bool]) -> bool:

@@ -282,7 +282,8 @@ class AsyncAudioStore:
         """Run a *function* of your own, which takes the synchronous store first, in one of the threads.
 
         For what blocks and is not a call of the store: a library that wants a file object, an export. If it takes a
-        ``cancelled`` and is not given one, it gets what tells that this call is cancelled.
+        ``cancelled`` and is not given one, it gets what tells that this call is cancelled. Cancelled, the store's call
+        that it is in, or the next one, is undone and ends it; what was done before is the function's own to take back.
 
         >>> def head(store, take):
         ...     with store.open(take) as file:
@@ -296,7 +297,7 @@ class AsyncAudioStore:
                 return function(self.store, *args, **kwargs)
             return cast("Callable[..., _T]", function)(self.store, *args, **kwargs, cancelled=cancelled_flag())
 
-        return await self._threads.call(call)
+        return await self._threads.call_all(call)
 
     @property
     def signer(self) -> LinkSigner:

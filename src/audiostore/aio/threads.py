@@ -42,6 +42,10 @@ class Threads:
         """
         return await self._run("call", function, None)
 
+    async def call_all(self, function: Callable[[], _T]) -> _T:
+        """Run a *function* that makes calls of its own: what they gave it is its own to take back."""
+        return await self._run("call", function, None, calls=True)
+
     async def feed(self, feed: Feed[Any], function: Callable[[], _T]) -> _T:
         """Run *function*, which iterates over *feed*; its source is read here, in the caller's task."""
         return await self._run("upload", function, feed)
@@ -80,8 +84,8 @@ class Threads:
         if gone is not None:
             raise gone
 
-    async def _run(self, kind: str, function: Callable[[], _T], feed: Feed[Any] | None) -> _T:
-        cancellation, woken = Cancellation(), _Waker()
+    async def _run(self, kind: str, function: Callable[[], _T], feed: Feed[Any] | None, *, calls: bool = False) -> _T:
+        cancellation, woken = Cancellation(calls=calls), _Waker()
         if feed is not None:
             feed.on_hunger(woken.wake)
         job = self._pool(kind).submit(copy_context().run, partial(cancellation.run, function))
