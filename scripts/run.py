@@ -22,15 +22,19 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 OLDEST = (3, 11)
-LEVELS = ("runtime", "test", "dev")  # each holds the ones before it
+LEVELS = ("runtime", "test", "dev", "release")  # each holds the ones before it
 
 COMMANDS = {
     "demo": "the main job end to end on disk + SQLite, with a real recording (demo supabase: on a served fake)",
     "tests": "every test: the code, the docs, the README, a real browser (more words go to pytest)",
+    "soak": "the whole of what the tests do a share of: long races, fault matrices, loops of kills",
     "lint": "ruff, mypy, pyright and the layer contracts",
     "docs": "check the generated tables, then build the site into site/",
+    "api": "what breaks code that uses the last release (nothing may, within a minor version)",
     "tables": "write the generated tables of the docs anew",
     "wheel": "build the sdist and the wheel, and try the wheel in an environment of its own",
+    "pythons": "the wheel on every Python that is found: each extra alone, and most tests (or: pythons 3.13 --smoke)",
+    "oldest": "the wheel with the oldest versions that its extras allow, and most tests",
     "bench": "the benchmarks, all or those that are named",
 }
 
@@ -54,10 +58,14 @@ def main() -> int:
     run = {
         "demo": demo,
         "tests": coverage if options.coverage else tests,
+        "soak": soak,
         "lint": lint,
         "docs": docs,
         "tables": tables,
+        "api": api,
         "wheel": wheel,
+        "pythons": lambda more: installed("pythons", more),
+        "oldest": lambda more: installed("oldest", more),
         "bench": bench,
     }[options.command]
     try:
@@ -96,6 +104,23 @@ def coverage(more: list[str]) -> int:
     return abs(code) or reported
 
 
+def soak(more: list[str]) -> int:
+    """Do the whole of what the tests do a share of, then the loops; everything runs, whatever failed before it."""
+    install("test")
+    os.environ["TEST_SOAK"] = "1"
+    loops = [
+        ["tests/crashes/kill_loop.py", "--kills", "5000"],
+        ["tests/crashes/kill_loop.py", "--kills", "1000", "--world", "cloud"],
+        ["tests/crashes/whole_matrix.py", "--world", "disk"],
+        ["tests/crashes/whole_matrix.py", "--world", "cloud"],
+    ]
+    failed = call(PYTHON, "-m", *_pytest(["-m", "slow", *more]))
+    for loop in loops:
+        say("$ python " + " ".join(loop))
+        failed = call(PYTHON, *loop) or failed
+    return failed
+
+
 def lint(more: list[str]) -> int:
     install("dev")
     checks = [
@@ -127,6 +152,11 @@ def tables(more: list[str]) -> int:
     return call(PYTHON, "scripts/tables.py")
 
 
+def api(more: list[str]) -> int:
+    install("dev")
+    return call(PYTHON, "scripts/api.py")
+
+
 def wheel(more: list[str]) -> int:
     install("dev")
     shutil.rmtree(ROOT / "dist", ignore_errors=True)
@@ -141,6 +171,12 @@ def wheel(more: list[str]) -> int:
         python = elsewhere / "venv" / "bin" / "python"
         subprocess.run([str(python), "-m", "pip", "install", "-qq", str(built)], check=True)
         return call(python, "-I", ROOT / "scripts" / "smoke.py", cwd=elsewhere)
+
+
+def installed(what: str, more: list[str]) -> int:
+    install("release")
+    shutil.rmtree(ROOT / "dist", ignore_errors=True)
+    return call(PYTHON, "-m", "build", "--outdir", "dist") or call(PYTHON, "scripts/installed.py", what, *more)
 
 
 def bench(more: list[str]) -> int:

@@ -44,6 +44,13 @@ def test_every_method_of_the_store_is_in_the_reference() -> None:
     assert sorted(shown) == [name for name in dir(audiostore.AudioStore) if not name.startswith("_")]
 
 
+def test_every_method_of_the_asynchronous_store_is_in_its_reference() -> None:
+    page = words(DOCS / "reference" / "async.md")
+    methods = [name for name in dir(audiostore.AsyncAudioStore) if not name.startswith("_")]
+    assert len(methods) > 30
+    assert [name for name in methods if f"`{name}`" not in page and f"AsyncAudioStore.{name}\n" not in page] == []
+
+
 def test_every_public_name_is_spoken_of_in_the_prose() -> None:
     prose = words(*(page for page in PAGES if page.parent.name != "reference"))
     assert [name for name in _names() if not re.search(rf"\b{name}\b", prose)] == []

@@ -1,191 +1,199 @@
-"""Takes: a small app for the recordings of an audiobook, on Flask and audiostore.
+"""An audiobook app on Flask and audiostore: the routes of ../shared/API.md, and the player of ../player.
 
-``python examples/flask/app.py`` runs it; the README beside it says what it takes to put such an app on the internet.
-**The sign-in is a demonstration**: it asks for a name, and for no password.
+``python -m examples.flask.app`` runs it on this machine; the README beside it says what it takes to put such an app on
+the internet. What the routes do is in ``examples/shared/flow.py``; what is Flask's is here.
 """
 
 from __future__ import annotations
 
-import secrets
+import os
 import sys
-from datetime import timedelta
-from typing import cast
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Any, cast
 
-from flask import Blueprint, Flask, Response, abort, current_app, flash, redirect, render_template, request, session
+from flask import Blueprint, Flask, Response, current_app, g, request, send_from_directory
 from flask.typing import ResponseReturnValue as Answer
-from werkzeug.datastructures import FileStorage
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.local import LocalProxy
 
-import audiostore
-from audiostore import AudioFile, AudioStore, AudioStoreError, FixedQuota, format_size, serve
+from audiostore.export import ZipStream
+from examples.shared.admission import Asked
+from examples.shared.auth import User
+from examples.shared.exporting import zip_headers
+from examples.shared.flow import Flow
+from examples.shared.problems import of_status
 
-LINKS = timedelta(hours=1)  # the page asks for fresh ones when half of that is over
-FORM = 64 * 1024  # bytes that a form may have besides its file
-REFUSALS: dict[type[Exception], tuple[int, str]] = {
-    audiostore.NotFound: (404, "There is no such take. Perhaps it was deleted."),
-    audiostore.ReservationExpired: (410, "The upload took too long. Please start it again."),
-    audiostore.FileTooLarge: (413, "The file is too large."),
-    RequestEntityTooLarge: (413, "The file is too large."),
-    audiostore.UnsupportedAudio: (415, "This is not an audio file, or there is nothing in it."),
-    audiostore.Unavailable: (503, "The storage can't be reached just now. Please try again."),
-    audiostore.QuotaExceeded: (507, "There is not enough room left. Delete a take to make some."),
-    audiostore.StorageFull: (507, "The server's disk is full. Nothing was stored."),
-}
+PLAYER = Path(__file__).parents[1] / "player"
 
 site = Blueprint("site", __name__)
-store = cast("AudioStore", LocalProxy(lambda: current_app.extensions["audiostore"]))
+flow = cast("Flow", LocalProxy(lambda: current_app.extensions["flow"]))
+user = cast("User", LocalProxy(lambda: g.user))
 
 
-def create_app(store: AudioStore | None = None) -> Flask:
-    """Make the app, on *store* or on the folder ``uploads``."""
-    app = Flask(__name__)
-    app.config.from_mapping(MAX_CONTENT_LENGTH=FORM, SESSION_COOKIE_SAMESITE="Lax")
-    app.config.from_prefixed_env()  # FLASK_SECRET_KEY, FLASK_SESSION_COOKIE_SECURE
-    # A new key at each start is safe, but signs everyone out, and several processes need one in common.
-    app.secret_key = app.secret_key or secrets.token_bytes(32)
-    quota = FixedQuota(total="500 MB", per_file="50 MB", types={"audio/*"})
-    app.extensions["audiostore"] = AudioStore.local("uploads", quota=quota) if store is None else store
-    app.jinja_env.filters["size"] = format_size
+def create_app(flow: Flow | None = None) -> Flask:
+    """Make the app, on *flow* or on what the environment says."""
+    app = Flask(__name__, static_folder=None)
+    app.extensions["flow"] = Flow.from_env() if flow is None else flow
+    app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(site)
     return app
 
 
-def owner() -> str:
-    """Give who is asking. Every call of the store gets it, so that nobody reaches a take of somebody else."""
-    return str(session["user"]) if "user" in session else abort(401, "Please sign in first.")
-
-
-@site.get("/")
-def index() -> Answer:
-    if "user" not in session:
-        return render_template("sign_in.html")
-    takes = list(store.list(owner=owner()))
-    return render_template(
-        "takes.html", takes=takes[::-1], links=signed(takes), usage=store.usage(owner()), lifetime=LINKS
-    )
-
-
-@site.get("/links")
-def fresh_links() -> Answer:
-    return signed(list(store.list(owner=owner())))
-
-
-def signed(takes: list[AudioFile]) -> dict[str, str]:
-    return dict(zip([take.id for take in takes], store.urls(takes, owner=owner(), expires=LINKS), strict=True))
-
-
-@site.post("/sign-in")
-def sign_in() -> Answer:
-    session["user"] = text(request.form["name"]) or abort(400, "Please give a name.")
-    return redirect("/", 303)
-
-
-@site.post("/sign-out")
-def sign_out() -> Answer:
-    session.clear()
-    return redirect("/", 303)
-
-
-@site.post("/takes")
-def upload() -> Answer:
-    file, chapter, section = sent_file(), text(request.form["chapter"]), text(request.form["section"])
-    take = store.put(file, owner=owner(), filename=text(file.filename), chapter=chapter, section=section)
-    flash(f"Stored “{take.filename}”.")
-    return redirect("/", 303)
-
-
-@site.post("/takes/<take_id>/replace")
-def replace(take_id: str) -> Answer:
-    file = sent_file()
-    take = store.replace(take_id, file, owner=owner(), filename=text(file.filename))
-    flash(f"“{take.filename}” is the new take.")
-    return redirect("/", 303)
-
-
-@site.post("/takes/<take_id>/delete")
-def delete(take_id: str) -> Answer:
-    store.delete(take_id, owner=owner())
-    flash("The take is deleted.")
-    return redirect("/", 303)
-
-
-@site.get("/takes/<take_id>/download")
-def download(take_id: str) -> Answer:
-    take = store.find(take_id, owner=owner())
-    return redirect(store.url(take, expires=timedelta(minutes=5), download_as=take.filename))
-
-
-@site.post("/uploads")
-def begin_upload() -> Answer:
-    """Reserve the room, and tell the browser where to send the bytes itself."""
-    name, size = text(request.form["filename"]), max(0, request.form.get("size", 0, type=int))
-    chapter, section = text(request.form["chapter"]), text(request.form["section"])
-    grant = store.begin_upload(owner=owner(), size=size, filename=name, chapter=chapter, section=section)
-    return {"url": grant.url, "method": grant.method, "headers": dict(grant.headers), "id": grant.reservation}
-
-
-@site.post("/uploads/<reservation>/finish")
-def finish_upload(reservation: str) -> Answer:
-    take = store.finish_upload(reservation, owner=owner())
-    flash(f"Stored “{take.filename}”.")
-    return {"id": take.id}
-
-
-@site.route("/audio/<token>", methods=["GET", "PUT"])
-def audio(token: str) -> Answer:
-    request.max_content_length = sys.maxsize  # the link itself says how much it may bring
-    reply = serve(store, token, request.method, request.headers, request.stream)
-    # Passed through, the body is closed by the server, even if the client leaves before its end.
-    return Response(reply.body, reply.status, reply.headers, direct_passthrough=True)
-
-
-def sent_file() -> FileStorage:
-    """Give the form's file. Werkzeug reads it here, into a temporary file, and no more than this owner may send."""
-    limit = store.usage(owner()).limits.per_file
-    request.max_content_length = sys.maxsize if limit is None else limit + FORM
-    return request.files["file"]
-
-
-def text(typed: str | None) -> str | None:
-    """Give what was typed, None for nothing; refuse what no database keeps."""
-    if typed and (len(typed) > 255 or "\0" in typed):  # noqa: PLR2004 - as long as a file's name may be
-        abort(400, "This is too long, or no text.")
-    return typed or None
+# --- before and after every request ---------------------------------------------------------------------------------
 
 
 @site.before_app_request
-def refuse_other_sites() -> None:
-    """Let no other site's page act in the name of who is signed in (the README says why this suffices)."""
-    if request.method not in {"GET", "HEAD", "OPTIONS"}:
-        sender, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin", request.host_url)
-        if not (sender in {"same-origin", "none"} if sender else urlsplit(origin).netloc == request.host):
-            abort(403, "This request came from another site.")
+def admit() -> None:
+    """Refuse what can be refused unread, then ask who it is; only then is a byte of the body read."""
+    asked = Asked(request.path, request.host, request.remote_addr or "", request.headers)
+    limit, g.user = flow.admit(asked)
+    request.max_content_length = sys.maxsize if limit is None else limit
 
 
 @site.after_app_request
 def protect(response: Response) -> Response:
-    # Defaults, because links to audio bring stricter ones of their own.
-    response.headers.setdefault(
-        "Content-Security-Policy", "default-src 'self'; base-uri 'none'; frame-ancestors 'none'"
-    )
-    response.headers.setdefault("Cache-Control", "no-store")
+    for name, value in flow.config.headers.items():
+        response.headers.setdefault(name, value)
     return response
 
 
-@site.app_errorhandler(AudioStoreError)
-@site.app_errorhandler(HTTPException)
+@site.app_errorhandler(Exception)
 def refused(error: Exception) -> Answer:
-    status, message = next((told for kind, told in REFUSALS.items() if isinstance(error, kind)), (500, ""))
-    if not message:
-        if not isinstance(error, HTTPException):
-            raise error  # a fault, not a refusal: for the log, and a plain 500
-        status, message = error.code or 500, error.description or error.name
-    if request.accept_mimetypes.best == "application/json":
-        return {"error": message}, status
-    return render_template("error.html", message=message), status
+    answer = of_status(error.code or 500) if isinstance(error, HTTPException) else flow.problem(error)
+    if answer.is_fault:
+        current_app.logger.error("a fault in %s %s", request.method, request.path, exc_info=error)
+    return answer.content, answer.status, answer.headers
+
+
+def body() -> Any:
+    try:
+        return request.get_json(force=True)
+    except RecursionError as error:  # [[[[[[…
+        raise BadRequest from error
+
+
+# --- signing in, projects -------------------------------------------------------------------------------------------
+
+
+@site.get("/api/auth/config")
+def config() -> Answer:
+    return flow.described()
+
+
+@site.post("/api/auth/<step>")
+def sign_in(step: str) -> Answer:
+    return flow.sign_in(step, body())
+
+
+@site.route("/api/projects", methods=["GET", "POST"])
+def projects() -> Answer:
+    return (flow.add_project(user, body()), 201) if request.method == "POST" else flow.list_projects(user)
+
+
+@site.get("/api/projects/<id>")
+def project(id: str) -> Answer:
+    return flow.get_project(user, id)
+
+
+@site.put("/api/projects/<id>")
+def save_project(id: str) -> Answer:
+    return flow.put_project(user, id, body())
+
+
+@site.delete("/api/projects/<id>")
+def delete_project(id: str) -> Answer:
+    return flow.delete_project(user, id)
+
+
+# --- uploading, listening -------------------------------------------------------------------------------------------
+
+
+@site.post("/api/upload")
+def upload() -> Answer:
+    """Store a form's file. Werkzeug reads the form here, the file into a temporary one, from which it goes on."""
+    return flow.upload(user, request.files.get("audio"), request.form)
+
+
+@site.post("/api/upload/<step>")
+def direct_upload(step: str) -> Answer:
+    return flow.direct_upload(user, step, body())
+
+
+@site.route("/audio/<token>", methods=["GET", "PUT"])
+def audio(token: str) -> Answer:
+    reply = flow.serve(token, request.method, dict(request.headers), request.stream)
+    # Passed through, the body is closed by the server, even if the client leaves before its end.
+    return Response(reply.body, reply.status, reply.headers, direct_passthrough=True)
+
+
+@site.route("/api/audio/url", methods=["GET", "POST"])
+def links() -> Answer:
+    return flow.links(user, body()) if request.method == "POST" else flow.link(user, request.args.getlist("path"))
+
+
+@site.get("/api/projects/<id>/peaks")
+def peaks(id: str) -> Answer:
+    return flow.peaks(user, id, request.args)
+
+
+# --- what there is --------------------------------------------------------------------------------------------------
+
+
+@site.get("/api/files")
+def files() -> Answer:
+    return flow.files(user, request.args)
+
+
+@site.delete("/api/files", defaults={"id": None})
+@site.delete("/api/files/<id>")
+def delete(id: str | None) -> Answer:
+    return flow.delete(user, id=id, path=request.args.get("path"))
+
+
+@site.get("/api/usage")
+def usage() -> Answer:
+    return flow.usage(user)
+
+
+@site.route("/api/audio/check", methods=["GET", "POST"])
+def check() -> Answer:
+    return flow.check_paths(user, body()) if request.method == "POST" else flow.check_project(user, request.args)
+
+
+# --- export, and the page -------------------------------------------------------------------------------------------
+
+
+@site.route("/api/export", methods=["GET", "POST"])
+def exports() -> Answer:
+    return flow.export(user, body()) if request.method == "POST" else flow.exporting.list(user)
+
+
+@site.route("/api/export/<id>", methods=["GET", "DELETE"])
+def export(id: str) -> Answer:
+    return flow.exporting.delete(user, id) if request.method == "DELETE" else flow.exporting.get(user, id)
+
+
+@site.get("/api/export/<id>/download")
+def download(id: str) -> Answer:
+    return zipped(flow.exporting.zip(user, id))
+
+
+@site.get("/exports/<ticket>")
+def download_by_link(ticket: str) -> Answer:
+    return zipped(flow.exporting.zip_of_ticket(ticket))
+
+
+def zipped(stream: ZipStream) -> Answer:
+    return Response(stream, headers=zip_headers(stream), direct_passthrough=True)
+
+
+@site.get("/", defaults={"name": "index.html"})
+@site.get("/<path:name>")
+def page(name: str) -> Answer:
+    return send_from_directory(PLAYER, name)
 
 
 if __name__ == "__main__":
-    create_app().run()
+    os.environ.setdefault("APP_ENV", "development")  # noqa: TID251
+    os.environ.setdefault("TESTING_MODE", "on")  # noqa: TID251
+    create_app().run(port=int(os.environ.get("PORT", "5000")))  # noqa: TID251

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ChecksumMismatch,
         ConfigurationError,
         FileTooLarge,
+        InvalidBook,
         InvalidKey,
         LinkExpired,
         LinkInvalid,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         PermissionDenied,
         QuotaExceeded,
         ReservationExpired,
+        SectionsMissing,
         StorageFull,
         Unavailable,
         UnsupportedAudio,
@@ -51,9 +53,10 @@ if TYPE_CHECKING:
     )
     from audiostore.paths import ChapterSectionPath, TemplatePath
     from audiostore.quota import CatalogQuota, FixedQuota, TieredQuota, Unlimited
-    from audiostore.reports import AuditReport, Drift, Promotion, SweepReport
-    from audiostore.serving import Reply, serve
+    from audiostore.reports import AuditReport, Batch, Drift, Outcome, Promotion, SweepReport
+    from audiostore.serving import Reply, serve, serve_file
     from audiostore.sizes import format_size, parse_size
+    from audiostore.sources import NewFile
     from audiostore.store import AudioStore
 
 __all__ = [
@@ -65,6 +68,7 @@ __all__ = [
     "AudioStore",
     "AudioStoreError",
     "AuditReport",
+    "Batch",
     "Cancelled",
     "CatalogQuota",
     "ChapterSectionPath",
@@ -74,14 +78,17 @@ __all__ = [
     "Event",
     "FileTooLarge",
     "FixedQuota",
+    "InvalidBook",
     "InvalidKey",
     "Key",
     "Limits",
     "LinkExpired",
     "LinkInvalid",
+    "NewFile",
     "NotFound",
     "NotSupported",
     "ObjectStat",
+    "Outcome",
     "Override",
     "PermissionDenied",
     "Place",
@@ -92,6 +99,7 @@ __all__ = [
     "Reply",
     "ReservationExpired",
     "ResumableGrant",
+    "SectionsMissing",
     "SignedUrl",
     "Staged",
     "StorageFull",
@@ -107,6 +115,7 @@ __all__ = [
     "format_size",
     "parse_size",
     "serve",
+    "serve_file",
 ]
 
 _HOMES = {
@@ -119,6 +128,7 @@ _HOMES = {
     "ChecksumMismatch": "audiostore.errors",
     "ConfigurationError": "audiostore.errors",
     "FileTooLarge": "audiostore.errors",
+    "InvalidBook": "audiostore.errors",
     "InvalidKey": "audiostore.errors",
     "LinkExpired": "audiostore.errors",
     "LinkInvalid": "audiostore.errors",
@@ -127,6 +137,7 @@ _HOMES = {
     "PermissionDenied": "audiostore.errors",
     "QuotaExceeded": "audiostore.errors",
     "ReservationExpired": "audiostore.errors",
+    "SectionsMissing": "audiostore.errors",
     "StorageFull": "audiostore.errors",
     "Unavailable": "audiostore.errors",
     "UnsupportedAudio": "audiostore.errors",
@@ -134,11 +145,13 @@ _HOMES = {
     "Key": "audiostore.keys",
     "AudioFile": "audiostore.models",
     "AuditReport": "audiostore.reports",
+    "Batch": "audiostore.reports",
     "Drift": "audiostore.reports",
     "Limits": "audiostore.models",
     "ObjectStat": "audiostore.models",
     "Override": "audiostore.models",
     "Place": "audiostore.models",
+    "Outcome": "audiostore.reports",
     "Promotion": "audiostore.reports",
     "ProjectUsage": "audiostore.models",
     "Quota": "audiostore.models",
@@ -157,8 +170,10 @@ _HOMES = {
     "Unlimited": "audiostore.quota",
     "Reply": "audiostore.serving",
     "serve": "audiostore.serving",
+    "serve_file": "audiostore.serving",
     "format_size": "audiostore.sizes",
     "parse_size": "audiostore.sizes",
+    "NewFile": "audiostore.sources",
     "AudioStore": "audiostore.store",
 }
 

@@ -2,8 +2,10 @@
 
     AudioStoreError
     ├── NotFound             (FileNotFoundError)   no such file for this owner
+    │   └── SectionsMissing                        sections of a book have no audio that can be had
     ├── AlreadyExists        (FileExistsError)     the key or the idempotency key is taken
     ├── InvalidKey           (ValueError)          not a portable key, or an id that can't be part of one
+    ├── InvalidBook          (ValueError)          a project's JSON that is no book
     ├── PermissionDenied     (PermissionError)     the disk or the server refuses us
     ├── QuotaExceeded                              the owner's bytes or files are used up
     ├── FileTooLarge         (ValueError)          one file over its own limit
@@ -25,6 +27,7 @@ Each error carries its facts as attributes, survives ``pickle`` (task queues, pr
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -59,6 +62,19 @@ class NotFound(AudioStoreError, FileNotFoundError):
         super().__init__(f"not found: {what}", what=what)
 
 
+class SectionsMissing(NotFound):
+    """Sections of a book have no audio that can be had, and the caller would not have it without them.
+
+    ``missing`` are the ``MissingSection`` values of ``audiostore.export``, which say which ones, and why.
+    """
+
+    missing: tuple[Any, ...]
+
+    def __init__(self, missing: Iterable[Any]) -> None:
+        self.missing = tuple(missing)
+        super().__init__(f"the audio of {len(self.missing)} section{'' if len(self.missing) == 1 else 's'}")
+
+
 class AlreadyExists(AudioStoreError, FileExistsError):
     """The place is taken.
 
@@ -82,6 +98,16 @@ class InvalidKey(AudioStoreError, ValueError):
 
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(f"invalid key {key[:80]!r}: {reason}", key=key, reason=reason)
+
+
+class InvalidBook(AudioStoreError, ValueError):
+    """Not the JSON of a book. ``where`` is the place in it (``chapters[2].id``), ``reason`` what is wrong."""
+
+    where: str
+    reason: str
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"not a book: {where + ': ' if where else ''}{reason}", where=where, reason=reason)
 
 
 class PermissionDenied(AudioStoreError, PermissionError):

@@ -1,12 +1,55 @@
-"""What looking after a store tells: findings, and what was done about them."""
+"""What is told of many things at once: the outcomes of a batch, the findings of upkeep and what was done about them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
 
 from audiostore.errors import AudioStoreError
 from audiostore.keys import Key
 from audiostore.models import AudioFile
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome(Generic[_T]):
+    """What became of one item of a batch, the one at ``index``: its ``result``, or the ``error`` that it met."""
+
+    index: int
+    result: _T | None = None
+    error: Exception | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+class Batch(tuple[Outcome[_T], ...]):
+    """The outcomes of a batch, one for each item, in the order of the items."""
+
+    __slots__ = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether every item was done."""
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[Outcome[_T], ...]:
+        """The outcomes of the items that were not done."""
+        return tuple(each for each in self if not each.ok)
+
+    @property
+    def done(self) -> tuple[_T, ...]:
+        """The results of the items that were done, in order."""
+        return tuple(cast("_T", each.result) for each in self if each.ok)
+
+    def results(self) -> tuple[_T, ...]:
+        """Give all results, in order. Raises an ExceptionGroup of every error if there is one: ``except*`` sorts it."""
+        if errors := [each.error for each in self if each.error is not None]:
+            raise ExceptionGroup(f"{len(errors)} of {len(self)} failed", errors)
+        return self.done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

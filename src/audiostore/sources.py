@@ -8,12 +8,12 @@ import os
 import stat
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeAlias, cast
 
 from audiostore.errors import NotFound, from_os_error
-from audiostore.models import parse_text
+from audiostore.models import Metadata, PlaceId, parse_text
 
 
 class Readable(Protocol):
@@ -25,6 +25,39 @@ class Readable(Protocol):
 Source: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | Readable | Iterable[bytes] | Any
 """Bytes, a path (a ``str`` **is** a path), a binary file object, an iterable of bytes, a Werkzeug ``FileStorage``
 or a Starlette ``UploadFile``. (``Any`` is there because frameworks' objects are told by shape.)"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """One file for ``put_many``: a source, and what else ``put`` takes; a place that is not given is the batch's."""
+
+    source: Source
+    _: KW_ONLY
+    project: PlaceId = None
+    chapter: PlaceId = None
+    section: PlaceId = None
+    filename: str | None = None
+    content_type: str | None = None
+    metadata: Metadata | None = None
+    idempotency_key: str | None = None
+    move: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What ``put`` takes besides the source."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "source"}
+
+
+def as_new_file(item: NewFile | Source, project: PlaceId, chapter: PlaceId, section: PlaceId) -> NewFile:
+    """Give an item of a batch with its place; what it does not say of that is the batch's."""
+    file = item if isinstance(item, NewFile) else NewFile(item)
+    return replace(
+        file,
+        project=project if file.project is None else file.project,
+        chapter=chapter if file.chapter is None else file.chapter,
+        section=section if file.section is None else file.section,
+    )
+
 
 BLOCK = 1024 * 1024
 """Bytes read at a time. Larger blocks only cost memory: hashing and writing are already the bounds."""

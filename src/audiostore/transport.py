@@ -86,6 +86,16 @@ class Patience:
             raise error
         time.sleep(seconds)
 
+    def repeat(self, once: Callable[[], _T]) -> _T:
+        """Give what *once* gives, called again for as long as it raises an ``Unavailable`` that says it may be."""
+        while True:
+            try:
+                return once()
+            except Unavailable as error:
+                if not error.retryable:
+                    raise
+                self.pause(error)
+
     def check(self, what: str) -> None:
         """Raise Unavailable when the time of the operation is over."""
         if self.left <= 0:

@@ -15,10 +15,11 @@ import pytest
 from audiostore.catalogs.sqlite import SQLiteCatalog
 from audiostore.models import Limits
 from tests.catalogs.race_facts import LIMITS, OWNER, PROCESSES, STOP, THREADS
+from tests.shares import amount
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-SECONDS = 12.0
+SECONDS = amount(8, 60)
 
 
 def start(folder: Path, role: str) -> subprocess.Popen[str]:

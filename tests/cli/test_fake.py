@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,15 @@ def test_the_settings_it_writes_lead_to_it(terminal: Terminal) -> None:
 def test_its_first_line_is_json_in_any_case(terminal: Terminal) -> None:
     with serving(terminal) as facts:
         assert set(facts) == {"url", "service_key", "anon_key", "jwt_secret"}
+
+
+def test_the_table_of_projects_is_there_as_the_example_apps_have_it(terminal: Terminal) -> None:
+    with serving(terminal) as facts:
+        key = facts["service_key"]
+        url = f"{facts['url']}/rest/v1/projects?select=id,user_id,project_data,updated_at"
+        asked = urllib.request.Request(url, headers={"apikey": key, "Authorization": f"Bearer {key}"})
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            assert json.load(answer) == []
 
 
 def test_settings_that_cannot_be_written_are_told(terminal: Terminal) -> None:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import product
+from itertools import groupby, product
 from typing import Any, TypeAlias
 
 from audiostore.errors import AudioStoreError, NotFound
@@ -51,6 +51,13 @@ def fewer(all_plans: Iterator[Plan]) -> Iterator[Plan]:
         ((step, way),) = plan
         if step.seam.startswith(PARTS) and (way != "death" or step.when == "after"):
             yield plan
+
+
+def in_turn(all_plans: Iterator[Plan]) -> Iterator[Plan]:
+    """Break each step once: one by an error, the next one by a death, and so on."""
+    for number, (_, of_one_step) in enumerate(groupby(all_plans, key=lambda plan: plan[0][0])):
+        ways = list(of_one_step)
+        yield ways[number % len(ways)]
 
 
 @dataclass(frozen=True)

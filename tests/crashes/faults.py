@@ -63,12 +63,20 @@ class Faults:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._plan: dict[Step, Fault] = {}
         self._nth: tuple[int, str] | None = None
+        self._cancel: Fault = lambda: None
 
-    def begin(self, plan: Mapping[Step, Fault] | None = None, *, nth: tuple[int, str] | None = None) -> None:
+    def begin(
+        self,
+        plan: Mapping[Step, Fault] | None = None,
+        *,
+        nth: tuple[int, str] | None = None,
+        cancel: Fault = lambda: None,
+    ) -> None:
         """Begin a run: count from one again, with these faults planned (none: record only).
 
-        *nth* breaks whatever step comes as the nth, by ``"error"`` or ``"death"``.
+        *nth* breaks whatever step comes as the nth, by ``"error"``, ``"death"`` or ``"cancel"``: that calls *cancel*.
         """
+        self._cancel = cancel
         self.trace, self.broken, self.dead = [], [], False
         self._counts.clear()
         self._plan = dict(plan or {})
@@ -108,7 +116,7 @@ class Faults:
         self.trace.append(step)
         fault = self._plan.pop(step, None)
         if self._nth is not None and self._nth[0] == len(self.trace):
-            fault = self.die if self._nth[1] == "death" else raising(error_at(step))
+            fault = {"death": self.die, "cancel": self._cancel}.get(self._nth[1], raising(error_at(step)))
         if fault is not None:
             self.broken.append(step)
             fault()

@@ -6,6 +6,7 @@ import pytest
 
 from tests.crashes.catalog_clients import LIMITS
 from tests.crashes.catalog_soak import Report, soak
+from tests.shares import amount
 
 pytestmark = pytest.mark.slow
 
@@ -19,14 +20,14 @@ def _check(report: Report) -> None:
 
 
 def test_clients_of_postgres_that_are_cut_off_and_killed_leave_it_true() -> None:
-    report = soak("postgres", clients=64, seconds=8)
+    report = soak("postgres", clients=64, seconds=amount(5, 60))
     _check(report)
     assert report.cut > 20
     assert report.killed
 
 
 def test_clients_of_sqlite_that_are_killed_leave_it_true() -> None:
-    report = soak("sqlite", clients=32, seconds=6)
+    report = soak("sqlite", clients=32, seconds=amount(5, 60))
     _check(report)
     assert report.killed
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.shares import amount
+
 SCRIPT = Path(__file__).parent / "kill_loop.py"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("world", "kills"), [("disk", 200), ("cloud", 50)])
+@pytest.mark.parametrize(("world", "kills"), [("disk", amount(60, 2000)), ("cloud", amount(20, 400))])
 def test_after_many_kills_nothing_is_lost_left_or_over(world: str, kills: int) -> None:
     # A process of its own: it forks, which a process with threads (pytest's) had better not.
     ran = subprocess.run(

@@ -19,17 +19,19 @@ from hypothesis.stateful import (
 )
 
 from audiostore import AudioFile
+from audiostore.cancelling import CallerGone, Cancellation
 from audiostore.errors import AudioStoreError, NotFound, QuotaExceeded, ReservationExpired, Unavailable
 from audiostore.models import Place, UploadGrant
 from tests.crashes.faults import AppError, Death
 from tests.crashes.operations import NEW, NO_CHANGE, applied, known
 from tests.crashes.worlds import HOLD, LONG, OWNERS, QUOTA, File, World
+from tests.shares import amount
 
 Change: TypeAlias = Mapping[str, File | None]
 Break: TypeAlias = tuple[int, str] | None
 """The how manieth crossing of a seam is broken, and how."""
 
-breaks = st.none() | st.tuples(st.integers(0, 40), st.sampled_from(["error", "death"]))
+breaks = st.none() | st.tuples(st.integers(0, 40), st.sampled_from(["error", "death", "cancel"]))
 owners = st.sampled_from(OWNERS)
 sizes = st.sampled_from([1, 90, 250, 400, QUOTA, QUOTA + 1])
 picks = st.integers(0, 99)
@@ -157,22 +159,27 @@ class Lives(RuleBasedStateMachine):
         takes: int = 0,
         may_fail: tuple[type[Exception], ...] = (),
     ) -> Any:
-        """Act, broken as told; then take over what is seen, if it is the old or the new."""
+        """Act, broken or cancelled as told; then take over what is seen, if it is the old or the new."""
+        cancellation = Cancellation()
         before, answer, allowed, done = self.files, None, [change, NO_CHANGE], False
         error: BaseException | None = None
-        self.world.faults.begin(nth=at)
+        self.world.faults.begin(nth=at, cancel=cancellation.cancel)
         try:
-            answer = act()
+            answer = cancellation.run(act)
             done = True
             # Again the same file: the same idempotency key, or the same upload.
             again = NEW in change and isinstance(answer, AudioFile) and answer.id in before
             allowed = [NO_CHANGE] if again else [change]
-        except (AudioStoreError, AppError, Death) as raised:
+            if cancellation.cancelled:  # too late to stop it: its caller takes back what nobody else can know of
+                taken_back = cancellation.has_made
+                cancellation.undo()
+                answer, allowed = None, [NO_CHANGE] if taken_back else allowed
+        except (AudioStoreError, AppError, Death, CallerGone) as raised:
             error = raised
         if isinstance(error, QuotaExceeded):
             assert error.used + error.reserved + takes > QUOTA, f"refused although it fits: {error}"
             allowed = [NO_CHANGE]
-        elif error is not None and not self.world.faults.broken:
+        elif error is not None and not (self.world.faults.broken or cancellation.cancelled):
             assert isinstance(error, (Unavailable, *may_fail)), f"it failed with {error!r}"
         if self.world.faults.dead:
             self.world.restart()
@@ -215,7 +222,11 @@ SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too
 
 @pytest.mark.parametrize(
     ("lives", "examples"),
-    [(Lives, 80), (LivesOnDisk, 12), pytest.param(LivesOnSupabase, 8, marks=pytest.mark.slow)],
+    [
+        pytest.param(Lives, amount(80, 2000), marks=pytest.mark.slow),
+        pytest.param(LivesOnDisk, amount(12, 300), marks=pytest.mark.slow),
+        pytest.param(LivesOnSupabase, amount(4, 100), marks=pytest.mark.slow),
+    ],
 )
 def test_whatever_breaks_nothing_acknowledged_is_lost_and_nothing_else_is_left(
     lives: type[Lives], examples: int, caplog: pytest.LogCaptureFixture

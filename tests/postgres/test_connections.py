@@ -236,7 +236,7 @@ def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     def find_nothing(name: str) -> None:
         return None
 
-    monkeypatch.setattr("audiostore.catalogs.postgres.direct.find_spec", find_nothing)
+    monkeypatch.setattr("audiostore.catalogs.postgres.connections.find_spec", find_nothing)
     with pytest.raises(ConfigurationError, match=r"audiostore\[postgres\]"):
         PostgresCatalog.connect("postgresql://localhost/x")
 

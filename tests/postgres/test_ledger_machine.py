@@ -10,6 +10,7 @@ from audiostore.testing import SettableClock
 from tests.catalogs.test_ledger_machine import Ledgers, run
 from tests.postgres.databases import Databases
 from tests.postgres.suite_database import DatabaseClock, suite_template
+from tests.shares import amount
 
 pytestmark = pytest.mark.slow
 
@@ -27,4 +28,4 @@ def test_no_course_of_events_parts_postgres_and_memory(databases: Databases) -> 
                 )
                 return PostgresCatalog.connect(database.dsn)
 
-        run(PostgresLedgers, 25)
+        run(PostgresLedgers, amount(20, 500))

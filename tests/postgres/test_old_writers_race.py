@@ -16,9 +16,10 @@ from audiostore.errors import NotFound
 from audiostore.models import Limits
 from audiostore.testing.customer import Customer
 from tests.postgres.databases import Connection, Database
+from tests.shares import amount
 
 pytestmark = pytest.mark.slow
-SECONDS = 4.0
+SECONDS = amount(3, 60)
 INSERT = (
     "insert into public.file_uploads (user_id, project_id, filename, file_size_mb, storage_path)"
     " values (%s, 'p', 'f', 0.01, %s), (%s, 'p', 'f', 0.02, %s)"

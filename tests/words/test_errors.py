@@ -17,9 +17,11 @@ from audiostore.errors import AudioStoreError
 EXAMPLES: tuple[AudioStoreError, ...] = (
     AudioStoreError("something", one=1),
     errors.NotFound("file 7"),
+    errors.SectionsMissing(["chapter 1, section 2"]),
     errors.AlreadyExists("alice/take.wav"),
     errors.AlreadyExists("k1", reason="idempotency"),
     errors.InvalidKey("../\ud800", "a reason"),
+    errors.InvalidBook("chapters[0].id", "neither text nor a number"),
     errors.PermissionDenied("/srv"),
     errors.QuotaExceeded("alice", limit=10, used=8, reserved=1, needed=2),
     errors.QuotaExceeded("alice", kind="unset", limit=None),

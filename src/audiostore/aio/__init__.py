@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from functools import partial, wraps
 from inspect import signature
+from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, Unpack, cast
 
-from audiostore.aio.feeding import Feed, chunks_of, name_of
+from audiostore.aio.feeding import bytes_of, items_from, name_of
 from audiostore.aio.streams import AsyncByteStream, AsyncReply, Pages
-from audiostore.cancelling import undo_if_cancelled
+from audiostore.cancelling import cancelled_flag, undo_if_cancelled
 from audiostore.events import Handler
-from audiostore.models import AudioFile
+from audiostore.models import AudioFile, PlaceId, parse_text
+from audiostore.reports import Batch
 from audiostore.serving import Reply, serve
 from audiostore.serving.conditions import HeaderItems
 from audiostore.signing import LinkSigner
+from audiostore.sources import NewFile, Source, as_new_file
 from audiostore.store import AudioStore
+from audiostore.store.batch import Target, Told
 from audiostore.store.parts import Options
 from audiostore.store.reading import PAGE
 from audiostore.streams import ByteStream
@@ -43,26 +47,23 @@ def _awaited(
 
 
 def _fed(
-    method: Callable[Concatenate[AudioStore, _P], _T],
+    method: Callable[Concatenate[AudioStore, _P], _T], word: str
 ) -> Callable[Concatenate[AsyncAudioStore, _P], Coroutine[Any, Any, _T]]:
-    """Like ``_awaited``, for a *method* that reads a source, which may be an asynchronous one here."""
+    """Like ``_awaited``, for a *method* whose argument *word* gives bytes, which may be asynchronous here."""
     names = list(signature(method).parameters)[1:]
 
     @wraps(method)
     async def call(self: AsyncAudioStore, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         given = dict(zip(names, args, strict=False)) | kwargs
-        word = "body" if "body" in names else "source"
-        source = given.pop(word, None)
-        chunks = chunks_of(source)
-        if chunks is None:
+        source = given.get(word)
+        feed = bytes_of(source)
+        if feed is None:
             return await self._threads.call(partial(method, self.store, *args, **kwargs))
+        given[word] = feed
         if "filename" in names and given.get("filename") is None:
             given["filename"] = name_of(source)
-
-        def take(feed: Feed) -> _T:
-            return cast("Callable[..., _T]", method)(self.store, **given, **{word: feed})
-
-        return await self._threads.feed(chunks, take)
+        untyped = cast("Callable[..., _T]", method)
+        return await self._threads.feed(feed, partial(untyped, self.store, **given))
 
     return call
 
@@ -101,10 +102,12 @@ class AsyncAudioStore:
     """
 
     def __init__(self, store: AudioStore, *, workers: int = 16, uploads: int = 64) -> None:
-        from audiostore.aio.threads import Threads  # asyncio is slow to load; who has an event loop has it already
+        from audiostore.aio.batch import Batches  # asyncio is slow to load; who makes one of these has it already
+        from audiostore.aio.threads import Threads
 
         self.store = store
         self._threads = Threads(workers, uploads)
+        self._batches = Batches(self._threads)
 
     @classmethod
     def local(
@@ -139,13 +142,36 @@ class AsyncAudioStore:
         """Make a store over a synchronous ``supabase.Client``, as ``AudioStore.from_supabase``."""
         return cls(AudioStore.from_supabase(client, bucket=bucket, **options), workers=workers, uploads=uploads)
 
-    put = _fed(AudioStore.put)
-    replace = _fed(AudioStore.replace)
+    put = _fed(AudioStore.put, "source")
+    replace = _fed(AudioStore.replace, "source")
+
+    async def put_many(
+        self,
+        files: AsyncIterable[NewFile | Source] | Iterable[NewFile | Source],
+        *,
+        owner: str,
+        project: PlaceId = None,
+        chapter: PlaceId = None,
+        section: PlaceId = None,
+        workers: int = 8,
+        progress: Told[AudioFile] | None = None,
+    ) -> Batch[AudioFile]:
+        """Store many files, as ``AudioStore.put_many``; *files*, and the source of each, may be asynchronous.
+
+        Cancelled, it cancels those under way and waits until they are undone; what was done stays.
+        """
+        parse_text("owner", owner)
+
+        def put(item: NewFile | Source) -> Coroutine[Any, Any, AudioFile]:
+            file = as_new_file(item, project, chapter, section)
+            return self.put(file.source, owner=owner, **file.options)
+
+        return await self._batches.each(files, put, workers, progress)
 
     begin_upload = _awaited(AudioStore.begin_upload)
     finish_upload = _awaited(AudioStore.finish_upload)
     cancel_upload = _awaited(AudioStore.cancel_upload)
-    receive = _fed(AudioStore.receive)
+    receive = _fed(AudioStore.receive, "body")
 
     find = _awaited(AudioStore.find)
     list = _paged(AudioStore.list, PAGE)
@@ -172,6 +198,22 @@ class AsyncAudioStore:
         return AsyncByteStream(await self._threads.call(begin), self._threads)
 
     download_to = _awaited(AudioStore.download_to)
+
+    async def download_many(
+        self,
+        targets: AsyncIterable[Target] | Iterable[Target],
+        *,
+        owner: str | None = None,
+        workers: int = 8,
+        progress: Told[Path] | None = None,
+    ) -> Batch[Path]:
+        """Write many files, as ``AudioStore.download_many``; *targets* may be asynchronous."""
+
+        def download(target: Target) -> Coroutine[Any, Any, Path]:
+            return self.download_to(*target, owner=owner)
+
+        return await self._batches.each(targets, download, workers, progress)
+
     url = _awaited(AudioStore.url)
     urls = _awaited(AudioStore.urls)
 
@@ -180,6 +222,24 @@ class AsyncAudioStore:
     promote = _awaited(AudioStore.promote)
     promote_all = _paged(AudioStore.promote_all, 1)
     delete = _awaited(AudioStore.delete)
+
+    async def delete_many(
+        self,
+        files: AsyncIterable[AudioFile | str] | Iterable[AudioFile | str],
+        *,
+        owner: str | None = None,
+        progress: Told[None] | None = None,
+    ) -> Batch[None]:
+        """Delete many files, as ``AudioStore.delete_many``; *files* may be asynchronous. *progress* runs in a thread.
+
+        >>> async def empty(astore):
+        ...     return (await astore.delete_many(astore.list(owner="alice", project="p1"))).results()
+        """
+        if not isinstance(files, AsyncIterable):
+            return await self._threads.call(partial(self.store.delete_many, files, owner=owner, progress=progress))
+        feed = items_from(files)
+        return await self._threads.feed(feed, partial(self.store.delete_many, feed, owner=owner, progress=progress))
+
     delete_project = _awaited(AudioStore.delete_project)
     delete_owner = _awaited(AudioStore.delete_owner)
 
@@ -211,17 +271,19 @@ class AsyncAudioStore:
             undo_if_cancelled(reply.close)
             return reply
 
-        chunks = chunks_of(body)
-        if chunks is None or method != "PUT":
-            reply = await self._threads.call(partial(answer, None if chunks else body))
+        feed = bytes_of(body) if method == "PUT" else None
+        if feed is not None:
+            reply = await self._threads.feed(feed, partial(answer, feed))
         else:
-            reply = await self._threads.feed(chunks, answer)
+            reply = await self._threads.call(partial(answer, body if method == "PUT" else None))
         return AsyncReply(reply.status, reply.headers, AsyncByteStream(reply.body, self._threads))
 
     async def run(self, function: Callable[Concatenate[AudioStore, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run a *function* of your own, which takes the synchronous store first, in one of the threads.
 
-        For what blocks and is not a call of the store: a library that wants a file object, an export.
+        For what blocks and is not a call of the store: a library that wants a file object, an export. If it takes a
+        ``cancelled`` and is not given one, it gets what tells that this call is cancelled. Cancelled, the store's call
+        that it is in, or the next one, is undone and ends it; what was done before is the function's own to take back.
 
         >>> def head(store, take):
         ...     with store.open(take) as file:
@@ -229,7 +291,13 @@ class AsyncAudioStore:
         >>> async def main(astore, take):
         ...     return await astore.run(head, take)
         """
-        return await self._threads.call(partial(function, self.store, *args, **kwargs))
+
+        def call() -> _T:
+            if "cancelled" in kwargs or "cancelled" not in signature(function).parameters:
+                return function(self.store, *args, **kwargs)
+            return cast("Callable[..., _T]", function)(self.store, *args, **kwargs, cancelled=cancelled_flag())
+
+        return await self._threads.call_all(call)
 
     @property
     def signer(self) -> LinkSigner:

@@ -9,7 +9,7 @@ from importlib import metadata
 import click
 
 from audiostore._version import __version__
-from audiostore.cli import accounts, bucket, doctor, fake, files, promote, schema, sound, upkeep
+from audiostore.cli import accounts, books, bucket, doctor, fake, files, migrate, promote, schema, sound, upkeep
 from audiostore.cli.outcomes import CommandLine, Outcome
 from audiostore.cli.parsing import common_options
 from audiostore.cli.session import Session, pass_session
@@ -19,7 +19,8 @@ _SECTIONS = {
     "Files": (files.put, files.ls, files.show_file, files.get, files.url, files.rm),
     "Owners": (accounts.usage, accounts.quota),
     "Audio": (sound.probe, sound.peaks, sound.loudness),
-    "Upkeep": (upkeep.sweep, upkeep.audit, promote.promote, doctor.doctor),
+    "Books": (books.export_book,),
+    "Upkeep": (upkeep.sweep, upkeep.audit, promote.promote, migrate.migrate, doctor.doctor),
     "Supabase": (bucket.bucket, schema.schema),
     "Trying out": (fake.fake,),
 }

@@ -12,6 +12,13 @@ from typing import Any
 import click
 
 _BUCKET = "audio-files"
+_PROJECTS = {
+    "id": "text primary key",
+    "user_id": "uuid not null",
+    "project_data": "jsonb not null",
+    "updated_at": "timestamptz not null default now()",
+}
+"""The host app's table that examples and migration know."""
 
 
 @click.command(short_help="Serve a Supabase of its own, in memory, until stopped.")
@@ -27,13 +34,15 @@ def fake(port: int, write_env: Path | None) -> None:
     """Serve a Supabase of its own, in memory, until stopped: no account is needed, and all is gone afterwards.
 
     The first line is JSON: url, service_key, anon_key and jwt_secret. There is one bucket, "audio-files", private and
-    without limits, and what audiostore schema apply puts into a database.
+    without limits, and what audiostore schema apply puts into a database; and an empty table "projects", with the
+    columns id, user_id, project_data and updated_at, as the example apps have it.
     """
     from audiostore.testing.supabase import FakeSupabase
 
     supabase = FakeSupabase()
     supabase.create_bucket(_BUCKET)
     supabase.apply_schema()
+    supabase.table("projects", _PROJECTS, rls="user_id")
     stopped = threading.Event()
 
     def stop(signum: int, frame: object) -> None:

@@ -18,6 +18,7 @@ from audiostore.errors import (
     ChecksumMismatch,
     ConfigurationError,
     FileTooLarge,
+    InvalidBook,
     InvalidKey,
     NotFound,
     NotSupported,
@@ -47,14 +48,17 @@ class Outcome(IntEnum):
     NOT_FOUND = 3, "no such file, or not this owner's"
     REFUSED = 4, "refused: quota, size, type, no permission, or the name is taken"
     UNAVAILABLE = 5, "storage or catalog is unavailable, or the disk is full: try again later"
-    FINDINGS = 6, "what is stored does not agree: audit, doctor, a checksum"
+    FINDINGS = 6, "findings: audit, doctor, a checksum, an export's missing sections"
+    PARTLY = 7, "done as far as possible: some files were left, the output says why"
+    NOTHING = 8, "there was nothing to do"
+    STOPPED = 9, "stopped before the end: run it again to go on"
     INTERRUPTED = 130, "interrupted (Ctrl-C); what was begun is undone"
     UNREAD = 141, "the reader of our output went away (| head)"
 
 
 _OUTCOMES: tuple[tuple[tuple[type[Exception], ...], Outcome], ...] = (
     ((NotFound,), Outcome.NOT_FOUND),
-    ((ConfigurationError, InvalidKey, NotSupported), Outcome.USAGE),
+    ((ConfigurationError, InvalidBook, InvalidKey, NotSupported), Outcome.USAGE),
     ((Unavailable, StorageFull, ReservationExpired), Outcome.UNAVAILABLE),
     ((ChecksumMismatch,), Outcome.FINDINGS),
     ((AudioStoreError,), Outcome.REFUSED),
@@ -117,6 +121,12 @@ def tell(error: Exception, *, as_json: bool) -> NoReturn:
         facts = {"error": type(error).__name__, "message": f"unexpected {type(error).__name__}: {error}"}
         _end(outcome, facts, as_json=as_json)
     _end(outcome, described(error), as_json=as_json, message=_for_people(error))
+
+
+def say(outcome: Outcome, *, as_json: bool) -> None:
+    """Say on stderr how a command ended that was not what was hoped for, and no error either."""
+    facts = {"error": outcome.name.capitalize(), "message": outcome.meaning}
+    click.echo(json.dumps(facts) if as_json else f"audiostore: {outcome.meaning}", err=True)
 
 
 def outcome_of(error: Exception) -> Outcome:

@@ -99,7 +99,7 @@ def lasting(file: AudioFile) -> str:
 def usage_lines(owner: str, usage: Usage) -> Iterator[str]:
     """Draw how full *owner* is, and tell it in numbers."""
     percent = usage.percent
-    yield f"{shown(owner)}  {_bar(percent)}  {percent:.1f} %" if percent is not None else f"{shown(owner)}  unlimited"
+    yield f"{shown(owner)}  {bar(percent)}  {percent:.1f} %" if percent is not None else f"{shown(owner)}  unlimited"
     files = f"in {counted(usage.files, 'file')}"
     allowed = "" if usage.limits.files is None else f" of {usage.limits.files}"
     pending = f"for {usage.pending} under way" if usage.pending else ""
@@ -137,6 +137,16 @@ def progress(label: str, size: int | None, *, as_json: bool) -> Generator[Callab
 
 
 @contextmanager
+def share_bar(label: str, *, as_json: bool) -> Generator[Callable[[float], None] | None]:
+    """Draw a bar for work that tells what share of it is done, while someone is looking; yields what moves it."""
+    if as_json or not sys.stderr.isatty():
+        yield None
+        return
+    with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
+        yield lambda share: bar.update(round(share * 1000) - bar.pos)
+
+
+@contextmanager
 def tally(word: str, *, as_json: bool) -> Generator[Callable[[int], None]]:
     """Count files on one line of stderr while someone is looking; yields what tells the count."""
     if as_json or not sys.stderr.isatty():
@@ -161,7 +171,8 @@ def _row(file: AudioFile, *, long: bool) -> list[str]:
     return [*row, shown(file.key)] if long else row
 
 
-def _bar(percent: float, width: int = 24) -> str:
+def bar(percent: float, width: int = 24) -> str:
+    """Draw how much of 100 *percent* is."""
     full, empty = _blocks()
     count = min(width, round(width * percent / 100))
     return full * count + empty * (width - count)

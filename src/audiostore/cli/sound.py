@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import click
 
 from audiostore.cli.parsing import common_options, text_option
 from audiostore.cli.session import Session, pass_session
-from audiostore.cli.showing import columns, facts, show, shown
+from audiostore.cli.showing import columns, facts, share_bar, show, shown
 from audiostore.errors import from_os_error
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def peaks(session: Session, /, source: str, *, owner: str | None, points: int, b
     """Make a waveform for a player: JSON as audiowaveform writes it."""
     from audiostore.audio import peaks as peaks_of
 
-    with _opened(session, source, owner) as readable, _progress(session, "peaks") as progress:
+    with _opened(session, source, owner) as readable, share_bar("peaks", as_json=session.as_json) as progress:
         wave = peaks_of(readable, points=points, bits=int(bits), progress=progress)
     written = json.dumps(wave, separators=(",", ":"))
     if output is None:
@@ -74,7 +73,7 @@ def loudness(session: Session, /, source: str, *, owner: str | None, acx: bool) 
     """Measure how loud a recording is: EBU R128, true peak, RMS, noise floor, silence before and after."""
     from audiostore.audio import acx_check, measure
 
-    with _opened(session, source, owner) as readable, _progress(session, "loudness") as progress:
+    with _opened(session, source, owner) as readable, share_bar("loudness", as_json=session.as_json) as progress:
         measured = measure(readable, progress=progress)
         check = acx_check(readable) if acx else None
     answer: dict[str, Any] = dict(measured.as_dict())
@@ -90,15 +89,6 @@ def _opened(session: Session, source: str, owner: str | None) -> Generator[Any]:
         return
     with session.store().open(source, owner=owner) as stored:
         yield stored
-
-
-@contextmanager
-def _progress(session: Session, label: str) -> Generator[Callable[[float], None] | None]:
-    if session.as_json or not sys.stderr.isatty():
-        yield None
-        return
-    with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
-        yield lambda share: bar.update(round(share * 1000) - bar.pos)
 
 
 def _described(info: AudioInfo) -> Iterator[tuple[str, object]]:

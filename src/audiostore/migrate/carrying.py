@@ -41,7 +41,6 @@ Checking: TypeAlias = Literal["read", "etag"]
 the md5 of the bytes (they are read back where it is not)."""
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-_TRIES: Final = 3
 _HOUR: Final = timedelta(hours=1)
 _MD5_DIGITS: Final = 32
 
@@ -88,6 +87,14 @@ class Throttle:
         self._halt.wait(max(0.0, begin + seconds - time.monotonic()))
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What became of one try; ``again``: another one, under another id, may do."""
+
+    settled: Settled
+    again: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carrier:
     """Brings items of *source* to *target*. What it raises is only ``Halted``: all else is an outcome."""
@@ -100,19 +107,16 @@ class Carrier:
     in_place: bool = False
     erases: bool = False
 
-    def carry(self, item: Item) -> Settled:
+    def carry(self, item: Item) -> Carried:
         """Bring one item over, or tell why not. Whatever an earlier try has recorded is found, and not made twice."""
-        tries = _TRIES
-        while True:
-            try:
-                return self._carry(item)
-            except Trouble as trouble:
-                return left(item, trouble.outcome, str(trouble))
-            except AudioStoreError as error:
-                tries -= 1
-                if not tries or not isinstance(error, Unavailable | ChecksumMismatch):
-                    return left(item, outcome_of(error), str(error))
-                # Where waiting helps, the transport has waited.
+        try:
+            return Carried(self._carry(item))
+        except Trouble as trouble:
+            return Carried(left(item, trouble.outcome, str(trouble)))
+        except AudioStoreError as error:
+            # Where waiting helps, the transport has waited.
+            again = isinstance(error, Unavailable | ChecksumMismatch)
+            return Carried(left(item, outcome_of(error), str(error)), again=again)
 
     def let_go(self, settled: Settled) -> None:
         """Erase the bytes that a record had before it moved, where that is asked for: its references have followed."""
@@ -153,11 +157,11 @@ class Carrier:
             return left(item, "not_audio", f"it is {kind}")
         checked: list[str] = []
         removals: list[Removal] = []
-        adopted = self.in_place and (file := self._adopt(item, incoming)) is not None
-        if not adopted:
+        file = self._adopt(item, incoming) if self.in_place else None
+        adopted = file is not None
+        if file is None:
             with self._linked(item, incoming) as staged:
                 file = self._put(item, replace(incoming, staged=staged), checked, removals)
-        assert file is not None
         if incoming.replaces is None and self.source.look(item, incoming.facts) == "changed":
             if not adopted:
                 self.target.delete(file)
@@ -185,10 +189,10 @@ class Carrier:
             checked[:] = [self._verify(reservation, incoming, progress)]
 
         def superseded(old: Sequence[Removal]) -> None:
-            if self.erases:  # but only when the references have followed
+            if self.erases and old:  # but only when the references have followed
                 store.catalog.postpone([each.id for each in old], _HOUR)
                 removals.extend(old)
-            else:
+            elif old:
                 store.catalog.forget([each.id for each in old])
 
         place = incoming.place or (item.references[0].place if item.references else Place())
@@ -224,7 +228,9 @@ class Carrier:
         return "read"
 
     def _recorded(self, item: Item) -> AudioFile | None:
-        """Find what an earlier try recorded."""
+        """Find what an earlier try recorded; at the first try there is none."""
+        if len(item.attempts) == 1 and not self.source.switches:
+            return None
         found = self.target.catalog.find([item.address] if self.source.switches else item.attempts)
         mine = [each for each in found if each.owner == item.owner]
         if self.source.switches:
@@ -314,4 +320,7 @@ _OUTCOMES: Final[tuple[tuple[type[AudioStoreError], Outcome], ...]] = (
 
 
 def outcome_of(error: AudioStoreError) -> Outcome:
-    return next((outcome for kind, outcome in _OUTCOMES if isinstance(error, kind)), "failed")
+    for kind, outcome in _OUTCOMES:
+        if isinstance(error, kind):
+            return outcome
+    return "failed"

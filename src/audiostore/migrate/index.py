@@ -22,9 +22,7 @@ class Index:
         by_path: dict[str, tuple[Reference, ...]] = {}
         unparsable: list[Unparsable] = []
         projects = 0
-        for row in () if references is None else references.scan():
-            if owner is not None and row.owner != owner:
-                continue
+        for row in () if references is None else references.scan(owner=owner):
             projects += 1
             assert references is not None
             found = references.find(row)

@@ -73,8 +73,8 @@ now, which stays; ``gone``: there is no such project or section; ``conflict``: s
 class References(Protocol):
     """Where an app's projects name their audio. Safe across threads; raises only errors of ``audiostore.errors``."""
 
-    def scan(self) -> Iterator[ProjectRow]:
-        """Every project, each once, paged by key, however many rows the server gives at a time."""
+    def scan(self, *, owner: str | None = None) -> Iterator[ProjectRow]:
+        """Every project, or those of *owner*, each once, paged by key, however many rows the server gives at a time."""
         ...
 
     def find(self, row: ProjectRow) -> Sequence[Reference] | Unparsable:
@@ -194,8 +194,19 @@ class Journal(Protocol):
         """
         ...
 
-    def claim(self, job: str, worker: str, *, state: Copying, limit: int, lease: timedelta) -> Sequence[Item]:
+    def claim(
+        self,
+        job: str,
+        worker: str,
+        *,
+        state: Copying,
+        limit: int,
+        lease: timedelta,
+        owner: str | None = None,
+        only: str | None = None,
+    ) -> Sequence[Item]:
         """Lease up to *limit* items in *state* to *worker*: those it holds already, else others that nobody holds.
+        With *owner*, only that owner's; with *only*, none but the item with that id.
 
         An open item gets a fresh id at the end of its ``attempts``. A lease of someone who has not been heard of is
         over after *lease*. *worker* is ``run/number``: the workers of one run are one process.
@@ -222,6 +233,8 @@ class Journal(Protocol):
         """The items of one file: one for each owner."""
         ...
 
-    def counts(self, job: str) -> Sequence[Count]: ...
+    def counts(self, job: str, *, owner: str | None = None) -> Sequence[Count]:
+        """How many items there are, by state and outcome; with *owner*, of that one."""
+        ...
 
     def close(self) -> None: ...

@@ -10,9 +10,9 @@ from typing import Any, Final, Literal, TypeAlias
 from audiostore.errors import AudioStoreError
 from audiostore.migrate.protocols import Outcome, Rewriting
 
-Step: TypeAlias = Literal["plan", "copy", "rewrite", "erase", "verify", "restore", "remove"]
+Step: TypeAlias = Literal["plan", "copy", "rewrite", "erase", "verify", "restore", "remove", "status"]
 """What was done: a plan made, bytes copied (and verified, and recorded), references rewritten, the original erased; a
-migrated file verified; references restored, a copy removed."""
+migrated file verified; references restored, a copy removed; what the journal says told."""
 
 SYMBOLS: Final[dict[str, str]] = {
     "waiting": "+",
@@ -86,8 +86,8 @@ class MigrationReport:
     """What a step came to: the five figures, and a count for every outcome.
 
     ``found`` audio files in the source; ``migrated`` to the target now or earlier; ``failed`` for a reason that
-    somebody should look at; ``skipped``, since no project names them; ``megabytes`` moved now. ``stopped`` tells why it
-    ended early.
+    somebody should look at; ``skipped``, since no project names them; ``megabytes`` moved now, or to be moved.
+    ``waiting`` is what is left to do, ``stopped`` why it ended early.
     """
 
     def __init__(self) -> None:
@@ -98,6 +98,7 @@ class MigrationReport:
         self.projects = 0
         self.bytes = 0
         self.erased = 0
+        self.waiting = 0
         self.stopped: str | None = None
         self.error: AudioStoreError | None = None
 
@@ -120,7 +121,7 @@ class MigrationReport:
     @property
     def ok(self) -> bool:
         """Whether all that could be done is done: nothing failed, nothing waits, nothing was stopped."""
-        return not self.failed and self.stopped is None
+        return not self.failed and not self.waiting and self.stopped is None
 
     @property
     def idle(self) -> bool:
@@ -137,6 +138,7 @@ class MigrationReport:
             "bytes": self.bytes,
             "projects": self.projects,
             "erased": self.erased,
+            "waiting": self.waiting,
             "outcomes": dict(sorted(self.outcomes.items())),
             "references": dict(sorted(self.references.items())),
             "checked": dict(sorted(self.checked.items())),
@@ -144,18 +146,22 @@ class MigrationReport:
         }
 
     def learn(self, event: MigrationEvent) -> None:
-        """Count *event*."""
-        if event.step == "erase":
-            self.erased += event.outcome == "migrated"
-            return
+        """Count *event*. A file is migrated when its references have followed, not when it is copied."""
         self.references.update(event.references)
-        if event.step == "rewrite":
-            return
-        self.outcomes[event.outcome] += 1
         if event.checked is not None:
             self.checked[event.checked] += 1
-        if event.outcome in {"migrated", "duplicate"}:
-            self.bytes += event.size
+        match event.step, event.outcome:
+            case "erase", "migrated":
+                self.erased += 1
+            case "copy", "migrated" | "duplicate":
+                self.bytes += event.size
+            case "restore", _:
+                return
+            case "plan", "waiting":
+                self.bytes += event.size
+                self.outcomes["waiting"] += 1
+            case _:
+                self.outcomes[event.outcome] += 1
 
 
 class Steps(Iterator[MigrationEvent]):

@@ -12,11 +12,12 @@ from typing import Final
 
 from audiostore.serving.conditions import HeaderItems, fold
 from audiostore.serving.downloads import download
+from audiostore.serving.files import serve_file
 from audiostore.serving.replies import REFUSED, Reply, refusal, refused, reply
 from audiostore.serving.uploads import Body, upload
 from audiostore.store import AudioStore
 
-__all__ = ["Reply", "serve"]
+__all__ = ["Reply", "serve", "serve_file"]
 
 _METHODS: Final = ("GET", "HEAD", "PUT")
 _NO_HEADERS: Final[HeaderItems] = MappingProxyType[str, str]({})

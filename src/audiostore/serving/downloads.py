@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
@@ -23,6 +24,23 @@ _UNKNOWN: Final = "application/octet-stream"
 _NOT_IN_A_QUOTED_NAME: Final = re.compile(r'[^ -~]|["%]')
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sendable:
+    """Bytes that can be sent, and what there is to say of them; ``download_as`` None lets a browser play them.
+
+    ``read`` gives a part, and raises what a client gets instead of it; ``look`` does so without reading.
+    """
+
+    validators: Validators
+    cache_control: str
+    size: int
+    content_type: str
+    filename: str
+    download_as: str | None
+    look: Callable[[], object]
+    read: Callable[[range], ByteStream]
+
+
 def download(store: AudioStore, link: Link, method: str, headers: Mapping[str, str]) -> Reply:
     """Answer GET and HEAD for a verified link; *headers* by lower-case name.
 
@@ -36,26 +54,40 @@ def download(store: AudioStore, link: Link, method: str, headers: Mapping[str, s
     if backend is None:
         raise NotFound(link.key)
     file = store.catalog.find_key(link.key, backend=link.backend)
-    validators = Validators(_etag(file), file.created_at)
+    sendable = Sendable(
+        validators=Validators(_etag(file), file.created_at),
+        cache_control=store.cache_control,
+        size=file.size,
+        content_type=file.content_type,
+        filename=file.filename,
+        download_as=link.download_as,
+        look=lambda: backend.stat(link.key),
+        read=lambda asked: _read(store, file, asked),
+    )
+    return send(sendable, method, headers)
+
+
+def send(what: Sendable, method: str, headers: Mapping[str, str]) -> Reply:
+    """Answer GET and HEAD with the whole or a part, or with the news that the client has it already."""
     known = {
-        "ETag": validators.etag,
-        "Last-Modified": validators.last_modified,
-        "Cache-Control": store.cache_control,
+        "ETag": what.validators.etag,
+        "Last-Modified": what.validators.last_modified,
+        "Cache-Control": what.cache_control,
         "Accept-Ranges": "bytes",
     }
-    if status := validators.failed(headers):
+    if status := what.validators.failed(headers):
         return reply(status, known) if status == 304 else refusal(status, "precondition failed")  # noqa: PLR2004
-    facts = known | _description(file, link)
+    facts, size = known | _description(what), what.size
     if method == "HEAD":
-        backend.stat(link.key)
-        return reply(200, facts | {"Content-Length": str(file.size)})
-    asked = byte_range(headers.get("range"), file.size) if validators.allow_range(headers.get("if-range")) else None
+        what.look()
+        return reply(200, facts | {"Content-Length": str(size)})
+    asked = byte_range(headers.get("range"), size) if what.validators.allow_range(headers.get("if-range")) else None
     if asked is None:
-        return reply(200, facts | {"Content-Length": str(file.size)}, _read(store, file, range(file.size)))
+        return reply(200, facts | {"Content-Length": str(size)}, what.read(range(size)))
     if not asked:
-        return refusal(416, "no such range", {"Content-Range": f"bytes */{file.size}", "Accept-Ranges": "bytes"})
-    part = {"Content-Length": str(len(asked)), "Content-Range": f"bytes {asked[0]}-{asked[-1]}/{file.size}"}
-    return reply(206, facts | part, _read(store, file, asked))
+        return refusal(416, "no such range", {"Content-Range": f"bytes */{size}", "Accept-Ranges": "bytes"})
+    part = {"Content-Length": str(len(asked)), "Content-Range": f"bytes {asked[0]}-{asked[-1]}/{size}"}
+    return reply(206, facts | part, what.read(asked))
 
 
 def _read(store: AudioStore, file: AudioFile, asked: range) -> ByteStream:
@@ -72,19 +104,19 @@ def _etag(file: AudioFile) -> str:
     return f'"{file.sha256 or hashlib.sha256(f"{file.backend}/{file.key}".encode()).hexdigest()}"'
 
 
-def _description(file: AudioFile, link: Link) -> dict[str, str]:
-    kind = _type_of(file)
+def _description(what: Sendable) -> dict[str, str]:
+    kind = _normalised(what.content_type)
     sound = kind.startswith("audio/")
-    inline = sound and link.download_as is None
+    inline = sound and what.download_as is None
     return {
         "Content-Type": kind if sound or kind in _HARMLESS else _UNKNOWN,
-        "Content-Disposition": disposition("inline" if inline else "attachment", link.download_as or file.filename),
+        "Content-Disposition": disposition("inline" if inline else "attachment", what.download_as or what.filename),
     }
 
 
-def _type_of(file: AudioFile) -> str:
+def _normalised(content_type: str) -> str:
     try:
-        return media.normalise(file.content_type)
+        return media.normalise(content_type)
     except ValueError:  # a record that something else wrote
         return _UNKNOWN
 

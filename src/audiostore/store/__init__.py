@@ -10,14 +10,13 @@ from typing import Any, Self, Unpack
 from audiostore import settings
 from audiostore.events import Handler
 from audiostore.store.accounts import Accounts
-from audiostore.store.changing import Changing
+from audiostore.store.batch import Batches
 from audiostore.store.direct import DirectUploads
 from audiostore.store.parts import Options
-from audiostore.store.reading import Reading
 from audiostore.store.upkeep import Upkeep
 
 
-class AudioStore(DirectUploads, Reading, Changing, Accounts, Upkeep):
+class AudioStore(DirectUploads, Batches, Accounts, Upkeep):
     """Keep people's audio: one store over a backend (where bytes live) and a catalog (who owns what).
 
     >>> store = AudioStore.local("uploads")                     # disk + SQLite, no set-up

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from audiostore.cancelling import check_cancelled, undo_if_cancelled
@@ -113,7 +113,7 @@ class Changing(Writing):
         record = self._resolve(file, owner)
         with self.events.operation("delete", owner=record.owner, file=record.id, key=record.key, bytes=record.size):
             self._erase(self.catalog.hide(record.owner, [record.id]))
-            self._shut(_sent_directly([record]))
+            self._shut(sent_directly([record]))
 
     def delete_project(self, owner: str, project: str | int) -> int:
         """Delete everything *owner* has in *project*, uploads that are under way included; how many files that were."""
@@ -142,7 +142,7 @@ class Changing(Writing):
             hidden: Sequence[Removal] = self.catalog.hide(owner, [file.id for file in page])
             count += len(hidden)
             self._erase(hidden)
-            self._shut(_sent_directly(page))
+            self._shut(sent_directly(page))
         return count
 
     def _copy(self, record: AudioFile, place: Place, filename: str) -> AudioFile:
@@ -217,7 +217,7 @@ class Changing(Writing):
         )
 
 
-def _sent_directly(files: Sequence[AudioFile]) -> list[AudioFile]:
+def sent_directly(files: Iterable[AudioFile]) -> list[AudioFile]:
     """Give those that came straight from a browser: nobody has hashed them."""
     return [each for each in files if each.sha256 is None]
 

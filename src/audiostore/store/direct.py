@@ -279,7 +279,7 @@ class DirectUploads(Writing):
         ):
             staged = area.take(arrived, filename=reservation.filename, content_type=reservation.content_type)
             limits = self._limits(reservation.owner)
-            staged = self._processed(area, staged, self.catalog.usage(reservation.owner, limits).limits)
+            staged = self._processed(area, staged, self.catalog.usage(reservation.owner, limits).limits, as_is=False)
             wanted = Wanted(
                 owner=reservation.owner,
                 place=reservation.place,

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from audiostore.cancelling import CallerGone, check_cancelled, undo_if_cancelled
+from audiostore.cancelling import CallerGone, check_cancelled, keep_if_cancelled, undo_if_cancelled
 from audiostore.errors import (
     AlreadyExists,
     AudioStoreError,
@@ -67,6 +67,7 @@ class Wanted:
     replaces: AudioFile | None = None
     instead_of: str | None = None
     only_over: Key | None = None
+    as_is: bool = False
     limits: Limits | None = None
     progress: Progress | None = None
     # What only those ask for who bring files from elsewhere.
@@ -97,6 +98,7 @@ class Writing(StoreParts):
         metadata: Metadata | None = None,
         idempotency_key: str | None = None,
         move: bool = False,
+        as_is: bool = False,
         progress: Progress | None = None,
     ) -> AudioFile:
         """Store *source* for *owner*, at a place in a book, and give back its record.
@@ -109,6 +111,7 @@ class Writing(StoreParts):
         An equal *idempotency_key* (per owner, for a week) gives the first result back instead of storing again.
         With *move* the caller gives a path away: it is linked instead of copied where that can be done, and removed
         once the file is stored. *progress* is called with the bytes sent so far; what it raises cancels the put.
+        *as_is* passes the store's processor by: for what the app made itself, never for an upload.
 
         Either the file is stored, recorded and counted when this returns, or nothing is.
 
@@ -132,6 +135,7 @@ class Writing(StoreParts):
             content_type=content_type,
             metadata=dict(metadata or {}),
             idempotency_key=None if idempotency_key is None else parse_text("idempotency_key", idempotency_key),
+            as_is=as_is,
             progress=progress,
         )
         with self.events.operation("put", owner=owner) as operation:
@@ -187,16 +191,17 @@ class Writing(StoreParts):
                 refuse=refuse,
                 move=move,
             )
-            staged = self._processed(area, staged, usage.limits)
+            staged = self._processed(area, staged, usage.limits, as_is=wanted.as_is)
             file = self._keep(staged, wanted, operation)
         if move and isinstance(source, str | os.PathLike):
+            self._last_chance(file, wanted)
             _give_up(os.fspath(source))
         return file
 
-    def _processed(self, area: StagingArea, staged: Staged, limits: Limits) -> Staged:
+    def _processed(self, area: StagingArea, staged: Staged, limits: Limits, *, as_is: bool) -> Staged:
         if staged.size == 0:
             raise UnsupportedAudio("empty", "there are no bytes in it")
-        if self.process is not None:
+        if self.process is not None and not as_is:
             staged = area.settle(staged, self.process(staged))
         if limits.types is not None and not allows(limits.types, staged.content_type):
             raise UnsupportedAudio("type", f"{staged.content_type} is not among {', '.join(sorted(limits.types))}")
@@ -311,6 +316,16 @@ class Writing(StoreParts):
             self.catalog.extend(reservation.id, ttl=self.ttl, hold=held, resume=resume)
 
         return Heartbeat(extend, min(self.ttl, held or self.ttl) / 3, reservation.resume, progress)
+
+    def _last_chance(self, file: AudioFile, wanted: Wanted) -> None:
+        """Take *file* back if its caller is gone, now that the source still has its bytes; from here on it stays."""
+        if wanted.is_new:
+            try:
+                check_cancelled()
+            except CallerGone:
+                self._take_back(file)
+                raise
+        keep_if_cancelled()
 
     def _take_back(self, file: AudioFile) -> None:
         """Delete what a call has made whose caller is gone."""

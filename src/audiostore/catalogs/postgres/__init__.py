@@ -48,7 +48,7 @@ class PostgresCatalog:
     has_plans = True
 
     def __init__(self, calls: Calls) -> None:
-        self._calls = calls
+        self.calls = calls
 
     @classmethod
     def connect(cls, dsn: str, *, connections: int = 16, timeouts: Timeouts | None = None) -> PostgresCatalog:
@@ -183,14 +183,14 @@ class PostgresCatalog:
             ConfigurationError: nothing was, or a version that can't tell yet. Unavailable, PermissionDenied.
 
         """
-        told = self._calls.call(codec.SCHEMA, {})["result"]
+        told = self.calls.call(codec.SCHEMA, {})["result"]
         return SchemaFacts(
             version=told["version"], bucket=told["bucket"], watches_objects=bool(told["watches_objects"])
         )
 
     def close(self) -> None:
         """Let go of the connections; the next call makes new ones."""
-        self._calls.close()
+        self.calls.close()
 
     def _ask(self, method: codec.Method[_T], **arguments: Any) -> _T:
-        return codec.read_answer(method, self._calls.call(method.name, codec.write_request(method, arguments)))
+        return codec.read_answer(method, self.calls.call(method.name, codec.write_request(method, arguments)))

@@ -115,10 +115,18 @@ METHODS: Mapping[str, Method[Any]] = {
 SCHEMA = "schema"
 """A function beside those of a catalog: what was applied to the database."""
 
+SWAP_DOCUMENT = "swap_document"
+"""Another one: change a document of the app's, if nobody else has."""
+
+JOURNAL = tuple(f"migration_{each}" for each in ("plan", "claim", "beat", "settle", "items", "find", "counts"))
+"""And those of a migration's journal, each of which may be called twice."""
+
+BESIDE = frozenset({SCHEMA, SWAP_DOCUMENT, *JOURNAL})
+
 
 def is_repeatable(name: str) -> bool:
     """Tell whether calling the function twice is as good as once."""
-    return name == SCHEMA or METHODS[name].repeatable
+    return name in BESIDE or METHODS[name].repeatable
 
 
 _REFUSALS: Mapping[str, tuple[type[AudioStoreError], tuple[str, ...]]] = {

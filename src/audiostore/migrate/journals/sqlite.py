@@ -19,6 +19,7 @@ from audiostore.catalogs.sqlite.connections import Connections
 from audiostore.errors import from_os_error
 from audiostore.ids import new_id
 from audiostore.migrate.journals import wire
+from audiostore.migrate.journals.rules import may_be_twin, merged, settle
 from audiostore.migrate.protocols import Copying, Count, Item, Settled
 
 _FIELDS = "id, address, owner, size, state, outcome, refs, attempts, fence, file, key, sha256, detail, facts"
@@ -48,21 +49,32 @@ class SQLiteJournal:
                 known = there.get((item.address, item.owner))
                 if known is None:
                     _insert(at, job, item)
-                elif (merged := _merged(known, item)) is not known:
-                    _update(at, merged, lease=True)
+                elif (now := merged(known, item)) is not known:
+                    _update(at, now, lease=True)
 
-    def claim(self, job: str, worker: str, *, state: Copying, limit: int, lease: timedelta) -> Sequence[Item]:
+    def claim(
+        self,
+        job: str,
+        worker: str,
+        *,
+        state: Copying,
+        limit: int,
+        lease: timedelta,
+        owner: str | None = None,
+        only: str | None = None,
+    ) -> Sequence[Item]:
         self._live(worker)
         with self._files.writing(durable=False) as at:
             held = at.execute(
-                f"SELECT {_FIELDS} FROM items WHERE job = ? AND worker = ? AND state = ? LIMIT ?",  # noqa: S608
-                (job, worker, state, limit),
+                f"SELECT {_FIELDS} FROM items WHERE job = ? AND worker = ? AND state = ?"  # noqa: S608
+                " AND id = coalesce(?, id) LIMIT ?",
+                (job, worker, state, only, limit),
             ).fetchall()
             if held:
                 return [_item(row) for row in held]
-            rows = _free(at, job, state, limit)
+            rows = _free(at, (job, state, owner, only, limit))
             if not rows and self._bury(at, job):
-                rows = _free(at, job, state, limit)
+                rows = _free(at, (job, state, owner, only, limit))
             return [_lease(at, _item(row), worker, lease) for row in rows]
 
     def beat(self, job: str, worker: str, *, lease: timedelta) -> None:
@@ -79,28 +91,33 @@ class SQLiteJournal:
                 ).fetchone()
                 if row is None:
                     continue
-                item = settle(_item(row), each)
-                if is_fresh(each) and _has_twin(at, job, item):
-                    item = settle(item, each, outcome="duplicate")
+                item = _item(row)
+                item = settle(item, each, twin=may_be_twin(each) and _has_twin(at, job, item, each))
                 _update(at, item)
                 told.append(item)
         return told
 
     def items(self, job: str, *, after: str | None = None, limit: int = 500) -> Sequence[Item]:
+        if not self.path.exists():
+            return []  # a look must not make a file
         with self._files.reading() as at:
             query = f"SELECT {_FIELDS} FROM items WHERE job = ? AND id > ? ORDER BY id LIMIT ?"  # noqa: S608
             return [_item(row) for row in at.execute(query, (job, after or "", limit))]
 
     def find(self, job: str, address: str) -> Sequence[Item]:
+        if not self.path.exists():
+            return []
         with self._files.reading() as at:
             return list(self._by_address(at, job, {address}).values())
 
-    def counts(self, job: str) -> Sequence[Count]:
+    def counts(self, job: str, *, owner: str | None = None) -> Sequence[Count]:
+        if not self.path.exists():
+            return []
         with self._files.reading() as at:
             rows = at.execute(
                 "SELECT state, outcome, count(*), coalesce(sum(size), 0), sum(worker IS NOT NULL) FROM items"
-                " WHERE job = ? GROUP BY state, outcome ORDER BY state, outcome",
-                (job,),
+                " WHERE job = ? AND owner = coalesce(?, owner) GROUP BY state, outcome ORDER BY state, outcome",
+                (job, owner),
             ).fetchall()
         return [Count(state=row[0], outcome=row[1], items=row[2], bytes=row[3], leased=row[4]) for row in rows]
 
@@ -129,7 +146,7 @@ class SQLiteJournal:
 
     def _bury(self, at: sqlite3.Connection, job: str) -> bool:
         """End the leases of processes that are gone, and of those not heard of for too long; tell if there were any."""
-        late = at.execute("UPDATE items SET worker = NULL WHERE job = ? AND leased_until < ?", (job, _now())).rowcount
+        late = at.execute("UPDATE items SET worker = NULL WHERE job = ? AND leased_until <= ?", (job, _now())).rowcount
         rows = at.execute("SELECT DISTINCT worker FROM items WHERE job = ? AND worker IS NOT NULL", (job,)).fetchall()
         dead = [worker for (worker,) in rows if self._is_dead(_run_of(worker))]
         for worker in dead:
@@ -158,51 +175,11 @@ class SQLiteJournal:
         return self.path.with_name(f"{self.path.name}-{run}.lock")
 
 
-def settle(item: Item, settled: Settled, *, outcome: Any = None) -> Item:
-    """Give *item* as *settled* says it is now. What an earlier step found out stays."""
-    kept = "duplicate" if item.outcome == "duplicate" and settled.outcome == "migrated" else settled.outcome
-    return Item(
-        id=item.id,
-        address=item.address,
-        owner=item.owner,
-        references=item.references,
-        attempts=item.attempts,
-        fence=item.fence,
-        size=settled.size or item.size,
-        state=settled.state,
-        outcome=outcome or kept,
-        file=settled.file or item.file,
-        key=settled.key or item.key,
-        sha256=settled.sha256 or item.sha256,
-        detail=settled.detail,
-        facts={**item.facts, **settled.facts},
-    )
-
-
-def is_fresh(settled: Settled) -> bool:
-    """Tell whether its bytes have just come to the target, so that they may be somebody's twin."""
-    return settled.outcome == "migrated" and settled.sha256 is not None
-
-
-def _merged(known: Item, planned: Item) -> Item:
-    """Give what a plan makes of an item that is there already; *known* itself if nothing changes."""
-    new = tuple(each for each in planned.references if each not in known.references)
-    again = known.state in {"left", "undone"} or (known.state == "done" and planned.references)
-    if not again and not new:
-        return known
-    facts = {each.name: getattr(known, each.name) for each in known.__dataclass_fields__.values()}
-    facts["references"] = (*known.references, *new)
-    if again:
-        facts |= {"state": planned.state, "outcome": planned.outcome, "size": planned.size, "detail": planned.detail}
-        facts["facts"] = {**known.facts, **planned.facts}
-    return Item(**facts)
-
-
-def _free(at: sqlite3.Connection, job: str, state: Copying, limit: int) -> list[Any]:
+def _free(at: sqlite3.Connection, wanted: tuple[Any, ...]) -> list[Any]:
     return at.execute(
         f"SELECT {_FIELDS} FROM items WHERE job = ? AND state = ? AND worker IS NULL"  # noqa: S608
-        " ORDER BY turn, id LIMIT ?",
-        (job, state, limit),
+        " AND owner = coalesce(?, owner) AND id = coalesce(?, id) ORDER BY turn, id LIMIT ?",
+        wanted,
     ).fetchall()
 
 
@@ -215,12 +192,12 @@ def _lease(at: sqlite3.Connection, item: Item, worker: str, lease: timedelta) ->
     return wire.read_item(wire.write_item(item) | {"attempts": attempts, "fence": item.fence + 1})
 
 
-def _has_twin(at: sqlite3.Connection, job: str, item: Item) -> bool:
+def _has_twin(at: sqlite3.Connection, job: str, item: Item, settled: Settled) -> bool:
     query = (
         "SELECT 1 FROM items WHERE job = ? AND owner = ? AND sha256 = ? AND id <> ?"
         " AND state IN ('copied', 'done') AND outcome = 'migrated' LIMIT 1"
     )
-    return at.execute(query, (job, item.owner, item.sha256, item.id)).fetchone() is not None
+    return at.execute(query, (job, item.owner, settled.sha256, item.id)).fetchone() is not None
 
 
 def _insert(at: sqlite3.Connection, job: str, item: Item) -> None:

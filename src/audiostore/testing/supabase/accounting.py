@@ -6,17 +6,20 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any, Final
 
 from audiostore.catalogs.memory import MemoryCatalog
 from audiostore.catalogs.postgres import codec
 from audiostore.catalogs.postgres.schema import shipped
 from audiostore.errors import QuotaExceeded
+from audiostore.migrate.journals.memory import MemoryJournal
+from audiostore.migrate.journals.wire import answer
 from audiostore.models import AudioFile, Limits, Usage
 from audiostore.protocols import Request, Written
 from audiostore.testing.supabase.actors import Actor
 from audiostore.testing.supabase.database.refusals import SqlError, not_permitted
-from audiostore.testing.supabase.database.tables import View
+from audiostore.testing.supabase.database.tables import Table, View
 from audiostore.testing.supabase.database.types import sql_type
 from audiostore.testing.supabase.model import Project
 
@@ -68,12 +71,42 @@ def install(project: Project, numbers: Limits | None, define: Callable[[str, Cal
     for method in codec.METHODS:
         define(f"{PREFIX}{method}", _door(catalog, method))
     define(f"{PREFIX}{codec.SCHEMA}", _schema)
+    define(f"{PREFIX}{codec.SWAP_DOCUMENT}", _swapping(project))
+    journal = MemoryJournal(clock=_clock(project))
+    for method in codec.JOURNAL:
+        define(f"{PREFIX}{method}", _noting(journal, method.removeprefix("migration_")))
     project.tables.show(_records(project, catalog), _usage(catalog))
 
 
 def _schema(request: Mapping[str, Any]) -> Mapping[str, Any]:
     facts = {"version": shipped()[-1].version, "bucket": None, "watches_objects": False}
     return {"status": "ok", "result": facts}
+
+
+def _swapping(project: Project) -> Callable[..., Any]:
+    def swap(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        table = project.tables.relation((request["schema"], request["table"]))
+        identity, data, stamp = (request[name] for name in ("id_column", "data_column", "updated_column"))
+        missing = {identity, data, stamp or data} - set(table.types)
+        if missing or not isinstance(table, Table):
+            raise SqlError(f"there is no column {', '.join(missing)} in {table.name}", code="42703")
+        wanted = table.types[identity].read(request["id"])
+        for at, row in enumerate(table.rows):
+            text = None if row[data] is None else table.types[data].text(row[data])
+            if row[identity] == wanted and text is not None and sha256(text.encode()).hexdigest() == request["seen"]:
+                stamped = {} if stamp is None else {stamp: table.types[stamp].read(request["updated"])}
+                table.put(at, {**row, data: table.types[data].read(request["data"]), **stamped})
+                return {"status": "ok", "result": True}
+        return {"status": "ok", "result": False}
+
+    return swap
+
+
+def _noting(journal: MemoryJournal, method: str) -> Callable[..., Any]:
+    def note(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return answer(journal, method, request)
+
+    return note
 
 
 def _clock(project: Project) -> Callable[[], float]:

@@ -56,6 +56,8 @@ class SqlType:
 
     def text(self, value: Any) -> str:
         """Give *value* as Postgres casts it to text."""
+        if self.name in {"json", "jsonb"}:
+            return self.write(value)
         if isinstance(value, str):
             return value
         if isinstance(value, datetime):

@@ -1,0 +1,313 @@
+// Plays sections one after another without a gap.
+//
+// Two <audio> elements take turns: while one plays, the other already holds the next section and starts in the moment
+// the first one ends. So recordings stream, seek by range and need little memory, however long they are. The same trick
+// replaces a link before it runs out: the other element takes over the same section at the same place.
+//
+// Events: "state" (`state` has changed), "time" (the place has), "section" (another one plays), "duration" (one is known
+// now), "trouble" (detail: { item, error }). An item is { id, path, duration }; those without a path are skipped.
+
+import { Deck } from "./deck.js";
+import { isDue } from "./links.js";
+import { lengths, placeAt, playable } from "./queue.js";
+
+const NEAR_END = 0.6; // seconds before the end from which the handover is timed; time updates come four times a second
+const LEAD = 0.01; // seconds that an element which is ready needs to start sounding
+const AHEAD = 0.3; // seconds ahead of the place at which a renewed link takes over
+const AGAIN = 3000; // ms after which a renewal that failed is tried again
+
+export class Playback extends EventTarget {
+  state = "stopped"; // or "loading", "playing", "paused"
+  queue = [];
+  index = -1;
+  #links;
+  #front;
+  #spare;
+  #turn = 0; // changes with each command, so that what an older one waited for is dropped
+  #handover = null;
+  #renewal = null;
+  #at = 0; // the last place that is known, for when the element that had it has failed
+  #retried = null; // the item that got a fresh link and did not play since
+
+  constructor(links, [first, second]) {
+    super();
+    this.#links = links;
+    this.#front = new Deck(first);
+    this.#spare = new Deck(second);
+    for (const deck of [this.#front, this.#spare]) this.#listen(deck);
+  }
+
+  get item() {
+    return this.queue[this.index] ?? null;
+  }
+
+  get time() {
+    return this.#front.ready && this.#front.item.id === this.item?.id ? this.#front.time : this.#at;
+  }
+
+  /** Seconds of the whole queue: { before, total }, with what is unknown taken for nothing. */
+  get lengths() {
+    return lengths(this.queue, this.index);
+  }
+
+  /** Play a queue from one of its items on; an item without audio stands for the next one that has some. */
+  async play(queue, index = 0, at = 0) {
+    this.queue = queue.map((item) => ({ ...item }));
+    const first = playable(this.queue, index, 1);
+    if (first < 0) return this.stop();
+    await this.#go(first, first === index ? at : 0);
+  }
+
+  pause() {
+    if (this.state === "stopped") return;
+    this.#turn++;
+    this.#forgetHandover();
+    this.#front.audio.pause();
+    this.#spare.audio.pause();
+    this.#tell("paused");
+  }
+
+  async resume() {
+    if (this.state !== "paused") return;
+    if (!this.#front.ready || isDue(this.#front.link)) return this.#go(this.index, this.time);
+    await this.#start(++this.#turn);
+  }
+
+  stop() {
+    this.#turn++;
+    this.#forgetHandover();
+    clearTimeout(this.#renewal);
+    this.#front.release();
+    this.#spare.release();
+    this.index = -1;
+    this.#at = 0;
+    this.#tell("stopped");
+    this.#emit("section");
+  }
+
+  async next() {
+    const next = playable(this.queue, this.index + 1, 1);
+    await (next < 0 ? this.stop() : this.#go(next));
+  }
+
+  /** Go back to the section before, or to the beginning of this one if that is over for some seconds. */
+  async previous() {
+    const before = playable(this.queue, this.index - 1, -1);
+    await (this.time > 3 || before < 0 ? this.seek(0) : this.#go(before));
+  }
+
+  /** Go to a time of the current section, in seconds. */
+  async seek(at) {
+    if (!this.item) return;
+    this.#forgetHandover();
+    if (!this.#front.ready || isDue(this.#front.link)) return this.#go(this.index, at, this.state === "paused");
+    this.#front.audio.currentTime = Math.min(at, this.item.duration || at);
+    this.#emit("time");
+  }
+
+  /** Go to a time of the whole queue, in seconds. */
+  async seekTotal(at) {
+    const place = placeAt(this.queue, at);
+    if (place.index === this.index) return this.seek(place.at);
+    await this.#go(place.index, place.at, this.state === "paused");
+  }
+
+  /** Go on with a changed queue, at the same place of the same section. */
+  async update(queue) {
+    if (this.state === "stopped") return;
+    const { item, time, index: old } = this;
+    const known = new Map(this.queue.map((each) => [each.path, each.duration]));
+    this.queue = queue.map((each) => ({ ...each, duration: each.duration || known.get(each.path) }));
+    const index = this.queue.findIndex((each) => each.id === item.id);
+    if (index >= 0 && this.queue[index].path === item.path) {
+      this.index = index; // it plays on
+      this.#emit("section");
+      return this.#prepare();
+    }
+    const paused = this.state === "paused";
+    if (index >= 0 && this.queue[index].path) return this.#go(index, time, paused); // a new take of it
+    const after = playable(this.queue, index >= 0 ? index : old, 1);
+    await (after < 0 ? this.stop() : this.#go(after, 0, paused));
+  }
+
+  // --- one section ---------------------------------------------------------------------------------------------------
+
+  async #go(index, at = 0, paused = false) {
+    const turn = ++this.#turn;
+    const item = this.queue[index];
+    this.#forgetHandover();
+    const changed = index !== this.index;
+    this.index = index;
+    this.#at = at;
+    this.#tell(paused ? "paused" : "loading");
+    if (changed) this.#emit("section");
+    try {
+      if (at === 0 && this.#holds(this.#spare, item)) {
+        this.#front.audio.pause();
+        this.#swap();
+      } else {
+        this.#front.audio.pause();
+        const link = await this.#links.get(item.path);
+        if (turn !== this.#turn) return;
+        await this.#front.load(item, link, at);
+        if (turn !== this.#turn) return;
+      }
+      this.#emit("time");
+      if (!paused) await this.#start(turn);
+    } catch (error) {
+      if (turn === this.#turn) await this.#recover(error);
+    }
+  }
+
+  async #start(turn) {
+    const { audio } = this.#front;
+    try {
+      await audio.play();
+    } catch (error) {
+      if (turn !== this.#turn || error.name === "AbortError") return;
+      if (error.name !== "NotAllowedError") throw error;
+      this.#tell("paused"); // the browser wants a click first
+      this.#emit("trouble", { item: this.item, error: new Error("Press play to go on.") });
+      return;
+    }
+    if (turn !== this.#turn) return;
+    this.#tell("playing");
+    this.#planRenewal();
+    this.#prepare();
+  }
+
+  // A link may have run out while the computer slept, so a failure gets one fresh link; then the section is skipped.
+  async #recover(error) {
+    const { item, time } = this;
+    if (error.name === "AbortError") return;
+    if (this.#retried !== item) {
+      this.#retried = item;
+      this.#links.forget(item.path);
+      return this.#go(this.index, time, this.state === "paused");
+    }
+    this.#emit("trouble", { item, error });
+    if (error.status === 0) this.pause(); // no network: the others could not be heard either
+    else await this.next();
+  }
+
+  // --- the next section ----------------------------------------------------------------------------------------------
+
+  async #prepare() {
+    const next = this.#following;
+    if (!next || this.#holds(this.#spare, next) || !this.#spare.audio.paused) return;
+    const turn = this.#turn;
+    try {
+      const link = await this.#links.get(next.path);
+      if (turn === this.#turn && this.#spare.audio.paused) await this.#spare.load(next, link);
+    } catch {
+      // It is loaded when its turn comes, and what is wrong is told then.
+    }
+  }
+
+  #timeHandover() {
+    const { left, audio } = this.#front;
+    const next = this.#following;
+    if (this.#handover || audio.paused || left > NEAR_END || !next || !this.#holds(this.#spare, next)) return;
+    this.#handover = setTimeout(() => this.#crossOver(), Math.max(0, left - LEAD) * 1000);
+  }
+
+  #crossOver() {
+    this.#forgetHandover();
+    const next = playable(this.queue, this.index + 1, 1);
+    if (next < 0) return this.stop();
+    if (!this.#holds(this.#spare, this.queue[next])) return this.#go(next);
+    this.index = next;
+    this.#swap(); // the other one plays its last instants out
+    this.#emit("section");
+    return this.#start(++this.#turn);
+  }
+
+  #forgetHandover() {
+    clearTimeout(this.#handover);
+    this.#handover = null;
+  }
+
+  // --- links ---------------------------------------------------------------------------------------------------------
+
+  #planRenewal(wait = this.#front.link.dueAt - Date.now()) {
+    clearTimeout(this.#renewal);
+    this.#renewal = setTimeout(() => this.#renew(), Math.min(Math.max(1, wait), 2 ** 31 - 1));
+  }
+
+  async #renew() {
+    const turn = this.#turn;
+    const front = this.#front;
+    if (this.state === "stopped" || this.state === "paused") return; // it gets its link when it goes on
+    if (!isDue(front.link)) return this.#planRenewal(); // timers may be early
+    if (this.state === "loading") return this.#planRenewal(AGAIN / 10);
+    if (front.left < 2 * NEAR_END) return this.#planRenewal(AGAIN); // the next section has a link of its own
+    try {
+      const link = await this.#links.get(this.item.path);
+      if (turn !== this.#turn) return;
+      const at = front.time + AHEAD;
+      await this.#spare.load(this.item, link, at);
+      if (front.time > at) await this.#spare.seek(front.time + AHEAD);
+      const wait = Math.max(0, this.#spare.time - front.time - LEAD) * 1000;
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      if (turn !== this.#turn || front !== this.#front) return;
+      this.#swap();
+      await this.#front.audio.play();
+      front.audio.pause();
+      this.#planRenewal();
+      this.#prepare();
+    } catch {
+      if (turn === this.#turn) this.#planRenewal(AGAIN);
+    }
+  }
+
+  // --- small things --------------------------------------------------------------------------------------------------
+
+  get #following() {
+    return this.queue[playable(this.queue, this.index + 1, 1)];
+  }
+
+  #holds(deck, item) {
+    return deck.ready && deck.time === 0 && deck.item.path === item.path && !isDue(deck.link);
+  }
+
+  #swap() {
+    [this.#front, this.#spare] = [this.#spare, this.#front];
+  }
+
+  #listen(deck) {
+    const on = (event, act) => deck.audio.addEventListener(event, () => deck === this.#front && this.item && act());
+    on("timeupdate", () => {
+      if (deck.ready) this.#at = deck.time;
+      this.#emit("time");
+      this.#timeHandover();
+    });
+    on("durationchange", () => {
+      const { duration } = deck.audio;
+      if (!Number.isFinite(duration) || deck.item?.path !== this.item.path) return;
+      this.item.duration = duration;
+      this.#emit("duration");
+    });
+    on("ended", () => this.#crossOver());
+    on("waiting", () => this.state === "playing" && this.#tell("loading"));
+    on("playing", () => {
+      this.#retried = null;
+      if (this.state === "loading") this.#tell("playing");
+    });
+    on("error", () => {
+      if (!deck.ready) return; // while it loads, the load tells
+      deck.ready = false;
+      this.#recover(deck.audio.error);
+    });
+    deck.audio.addEventListener("ended", () => deck === this.#spare && this.#prepare());
+  }
+
+  #tell(state) {
+    if (this.state === state) return;
+    this.state = state;
+    this.#emit("state");
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

@@ -1,0 +1,14 @@
+"""The page of the FastAPI app, on a Supabase of another origin, in headless Chromium."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.apps.whole_story import WholeStory
+
+pytestmark = pytest.mark.browser
+
+
+class TestFastAPIOnSupabase(WholeStory):
+    app = "fastapi"
+    backend = "supabase"
