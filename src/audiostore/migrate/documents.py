@@ -89,8 +89,7 @@ def _sections(book: _Object) -> Iterator[Section]:
 
 
 def _objects(values: Any) -> Iterator[_Object]:
-    items: list[Any] = values if isinstance(values, list) else []
-    for each in items:
+    for each in values if isinstance(values, list) else ():  # pyright: ignore[reportUnknownVariableType]
         if isinstance(each, dict):
             yield cast("_Object", each)
 
