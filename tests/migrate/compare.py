@@ -77,7 +77,7 @@ def world(folder: Path, *, applied: bool, files: int, projects: int, owners: int
             database.run("insert into user_credits (user_id) values (%s)", owner)
         fake = FakeSupabase(database=database.dsn_of("authenticator"))
         fake.create_bucket(BUCKET)
-        app = PostgresApp(database)
+        app = PostgresApp(database, (fake.url, fake.service_key))
         app.add(live.rows)
         with fake:
             yield World(live=live, app=app, fake=fake, database=database)
