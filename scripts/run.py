@@ -30,6 +30,7 @@ COMMANDS = {
     "soak": "the whole of what the tests do a share of: long races, fault matrices, loops of kills",
     "lint": "ruff, mypy, pyright and the layer contracts",
     "docs": "check the generated tables, then build the site into site/",
+    "api": "what breaks code that uses the last release (nothing may, within a minor version)",
     "tables": "write the generated tables of the docs anew",
     "wheel": "build the sdist and the wheel, and try the wheel in an environment of its own",
     "pythons": "the wheel on every Python that is found: each extra alone, and most tests (or: pythons 3.13 --smoke)",
@@ -61,6 +62,7 @@ def main() -> int:
         "lint": lint,
         "docs": docs,
         "tables": tables,
+        "api": api,
         "wheel": wheel,
         "pythons": lambda more: installed("pythons", more),
         "oldest": lambda more: installed("oldest", more),
@@ -148,6 +150,11 @@ def docs(more: list[str]) -> int:
 def tables(more: list[str]) -> int:
     install("dev")
     return call(PYTHON, "scripts/tables.py")
+
+
+def api(more: list[str]) -> int:
+    install("dev")
+    return call(PYTHON, "scripts/api.py")
 
 
 def wheel(more: list[str]) -> int:

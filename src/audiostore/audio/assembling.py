@@ -71,16 +71,17 @@ class Wanted:
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:
         """Turn ``as_dict`` back."""
-        loudness, cover, chapters = given["loudness"], given["cover"], given["chapters"]
-        longest = given["max_part"]
+        loudness, cover, longest = given["loudness"], given["cover"], given["max_part"]
+        chapters: str | list[dict[str, Any]] | None = given["chapters"]
         parsed: dict[str, Any] = {
+            **given,
             "target": Target.from_dict(given["target"]),
             "loudness": None if loudness is None else Preset(**loudness),
             "cover": None if cover is None else b64decode(cover),
             "chapters": tuple(Chapter(**each) for each in chapters) if isinstance(chapters, list) else chapters,
             "max_part": None if longest is None else timedelta(seconds=longest),
         }
-        return cls(**{**given, **parsed})
+        return cls(**parsed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,8 @@ class Made:
     def from_dict(cls, given: Mapping[str, Any]) -> Self:
         """Turn ``as_dict`` back."""
         marks = tuple(Mark(**each) for each in given["marks"])
-        return cls(**{**given, "path": Path(given["path"]), "marks": marks})
+        facts: dict[str, Any] = {**given, "path": Path(given["path"]), "marks": marks}
+        return cls(**facts)
 
 
 class Watch:

@@ -36,6 +36,8 @@ _BOOK, _COVER, _STOP = "book.json", "cover", "stop"
 _TOLD_EVERY = 0.5
 """Seconds between two notes of how far an export is."""
 _PATIENCE, _STEP = 50, 0.02
+_GRACE = timedelta(hours=1)
+"""How long after its end an export's files stay: somebody may be in the middle of a download."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +226,7 @@ class Exports:
                     if not ours:
                         continue  # it is alive
                     export = None if folder.name.startswith(".") else self._shelf.read(folder)
-                    if export is None or self._is_over(export):
+                    if export is None or self._is_over(export, by=_GRACE):
                         expired += export is not None
                         remove(folder)
                     elif tidy(folder / WORK):
@@ -282,7 +284,9 @@ class Exports:
         folder, export = self._shelf.place(id, owner), self.get(id, owner=owner)
         if export.state == "finished":
             return export
-        (folder / _STOP).unlink(missing_ok=True)
+        with on_disk(folder):
+            (folder / _STOP).unlink(missing_ok=True)
+            cover = (folder / _COVER).read_bytes() if (folder / _COVER).exists() else None
         facts = read_json(folder / _BOOK)
         assert facts is not None  # it was there before the note was
         export = replace(export, state="running", error=None)
@@ -292,7 +296,7 @@ class Exports:
             store=self.store,
             book=Book.from_dict(facts["book"]),
             options=ExportOptions.from_dict(facts["options"]),
-            cover=(folder / _COVER).read_bytes() if (folder / _COVER).exists() else None,
+            cover=cover,
             originals=self.originals,
             edit=edit,
             progress=telling,
@@ -326,8 +330,8 @@ class Exports:
         except AudioStoreError as another:  # a full disk: it is found to be waiting, then
             _log.warning("the failure of export %s could not be noted: %s", export.id, another)
 
-    def _is_over(self, export: Export) -> bool:
-        return export.expires_at is not None and export.expires_at <= self._now()
+    def _is_over(self, export: Export, *, by: timedelta = timedelta(0)) -> bool:
+        return export.expires_at is not None and export.expires_at + by <= self._now()
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
