@@ -381,6 +381,20 @@ def test_nothing_is_overwritten_unless_that_is_said(store: AudioStore, three: Bo
     assert probe(tmp_path / "02 - Chapter 2.mp3").format == "mp3"
 
 
+def test_another_call_with_other_wishes_makes_chapters_anew(store: AudioStore, three: Book, tmp_path: Path) -> None:
+    def fail(share: float) -> None:
+        if len(list(tmp_path.glob("out/.*/chapters/*.json"))) == 2:
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        export(store, three, to=tmp_path / "out", formats="wav", gap=SECOND, progress=fail)
+    made = {path.stat().st_ino for path in tmp_path.glob("out/.*/chapters/*.wav")}
+    done = export(store, three, to=tmp_path / "out", formats="wav", gap=2 * SECOND)
+    assert probe(done.files[0].path).duration == pytest.approx(2 * LENGTH + 2, abs=0.01)
+    # The second chapter has one section, but whether it has a gap is not looked at so closely.
+    assert not made & {each.path.stat().st_ino for each in done.files}
+
+
 def test_files_of_an_export_that_was_cut_off_are_its_own(
     store: AudioStore, three: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

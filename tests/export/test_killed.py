@@ -156,7 +156,7 @@ def test_killed_again_and_again_it_is_the_same_in_the_end(world: World, book: Bo
 def test_two_processes_never_run_the_same_export(world: World, book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     from audiostore.export import exports as module
 
-    monkeypatch.setattr(module, "_PATIENCE", 1)
+    monkeypatch.setattr(module, "_PATIENCE", 0.0)
     with world.store() as store:
         exports = Exports.from_env(store, world.environ())
         begun = exports.begin(book)
