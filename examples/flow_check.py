@@ -184,10 +184,10 @@ class Check:
         asked = Request(urljoin(self.url, path), data=body, headers=sent, method=method)  # noqa: S310 - the user's own
         try:
             with urlopen(asked, timeout=60) as answer:  # noqa: S310
-                return answer.status, answer.headers, answer.read()
+                return answer.status, dict(answer.headers), answer.read()
         except HTTPError as error:
             with error:
-                return error.code, error.headers, error.read()
+                return error.code, dict(error.headers), error.read()
 
 
 def recording() -> bytes:

@@ -16,11 +16,11 @@ from flask.typing import ResponseReturnValue as Answer
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.local import LocalProxy
 
-from audiostore import serve
 from audiostore.export import ZipStream
+from examples.shared.admission import Asked
 from examples.shared.auth import User
 from examples.shared.exporting import zip_headers
-from examples.shared.flow import Asked, Flow
+from examples.shared.flow import Flow
 from examples.shared.problems import of_status
 
 PLAYER = Path(__file__).parents[1] / "player"
@@ -121,7 +121,7 @@ def direct_upload(step: str) -> Answer:
 
 @site.route("/audio/<token>", methods=["GET", "PUT"])
 def audio(token: str) -> Answer:
-    reply = serve(flow.store, token, request.method, request.headers, request.stream)
+    reply = flow.serve(token, request.method, dict(request.headers), request.stream)
     # Passed through, the body is closed by the server, even if the client leaves before its end.
     return Response(reply.body, reply.status, reply.headers, direct_passthrough=True)
 

@@ -104,13 +104,13 @@ class Visitor:
         """Ask, expect a refusal with *status* that is a whole problem, and give it."""
         return problem(self.ask(method, path, **options), status)
 
-    def upload(self, content: bytes | None = None, name: str = "take.wav", **fields: str) -> dict[str, Any]:
+    def upload(self, content: bytes | None = None, name: str = "take.wav", /, **fields: str) -> dict[str, Any]:
         answer = self.send(content, name, **fields)
         assert answer.status_code == 200, answer.text
         told: dict[str, Any] = answer.json()
         return told
 
-    def send(self, content: bytes | None = None, name: str = "take.wav", **fields: str) -> httpx.Response:
+    def send(self, content: bytes | None = None, name: str = "take.wav", /, **fields: str) -> httpx.Response:
         file = (name, TAKE.read_bytes() if content is None else content, "audio/wav")
         return self.ask("POST", "/api/upload", files={"audio": file}, data=fields)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from examples.shared.auth import User
 from tests.apps.running import App, Backend, environ, running, supabase_settings
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,7 @@ def served(app: App, settings: dict[str, str], folder: Path) -> Generator[str]:
 
 
 def check(url: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "examples" / "flow_check.py", url]
+    command = [sys.executable, str(ROOT / "examples" / "flow_check.py"), url]
     return subprocess.run(command, env={}, capture_output=True, text=True, timeout=240, check=False)
 
 
@@ -77,11 +78,16 @@ def test_everything_is_as_it_should_be_under_the_usual_server(app: App, backend:
     ],
 )
 def test_what_is_wrong_is_found(broken: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object) -> dict[str, object]:
+        return {"success": True, "path": "", "upload_id": "x"}
+
+    def uncounted(user: User) -> dict[str, object]:
+        return {"success": True, **site.store.usage(user.id).as_dict(), "used": 0}
+
     with running("flask", tmp_path) as site:
         if broken == "upload":
-            monkeypatch.setattr(site.flow, "upload", lambda *_: {"success": True, "path": "", "upload_id": "x"})
+            monkeypatch.setattr(site.flow, "upload", lost)
         else:
-            real = site.store.usage
             monkeypatch.setattr(
                 site.flow, "usage", lambda user: {"success": True, **real(user.id).as_dict(), "used": 0}
             )

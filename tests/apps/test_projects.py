@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.apps.running import ALICE, Site, Visitor
@@ -27,10 +29,11 @@ def test_a_project_is_kept_as_it_was_sent_in_the_table_that_migration_reads(site
 
 def test_a_change_counts_from_the_revision_that_was_read(alice: Visitor) -> None:
     first = alice.ok("PUT", "/api/projects/p1", json={"project_data": BOOK})
-    newer = {"project_data": {**BOOK, "title": "Newer"}, "revision": first["revision"]}
+    newer: dict[str, Any] = {"project_data": {**BOOK, "title": "Newer"}, "revision": first["revision"]}
     second = alice.ok("PUT", "/api/projects/p1", json=newer)
     assert second["revision"] != first["revision"]
-    for stale in (newer, {"project_data": BOOK}, {"project_data": BOOK, "revision": None}):
+    stales: list[dict[str, Any]] = [newer, {"project_data": BOOK}, {"project_data": BOOK, "revision": None}]
+    for stale in stales:
         told = alice.refused("PUT", "/api/projects/p1", 409, json=stale)
         assert told["revision"] == second["revision"]
     assert alice.ok("GET", "/api/projects/p1")["project_data"]["title"] == "Newer"

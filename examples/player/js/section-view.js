@@ -60,6 +60,7 @@ export class SectionView {
     parts.wave.hidden = !audioPath || Boolean(badge && verdict !== "unknown");
     parts.attach.hidden = Boolean(audioPath) && !badge;
     parts.detach.hidden = !audioPath;
+    parts.hint.classList.toggle("pointer-only", !badge);
     parts.hint.textContent = badge && audioPath ? badge[1] : "or drop it here";
     parts.badge.hidden = !badge;
     parts.badge.textContent = badge?.[0] ?? "";
