@@ -99,9 +99,7 @@ class Story:
 
         person.part("more", person.section("Section 1")).click()
         person.part("detach", person.section("Section 1")).click()
-        person.reads(
-            "#confirm", "Delete the recording of “Section 1”?", "be undone."
-        )
+        person.reads("#confirm", "Delete the recording of “Section 1”?", "be undone.")
         person.click("#confirm [value=no]")
         assert len(self.takes(live)) == 1
         person.part("detach", person.section("Section 1")).click()

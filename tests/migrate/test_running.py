@@ -329,6 +329,20 @@ def test_wrong_bytes_in_the_target_are_never_recorded(scene: Scene, monkeypatch:
     assert outcomes(scene) == {"migrated": 1}
 
 
+def test_a_mistake_in_a_worker_is_not_lost(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.add("a.wav")
+    scene.project("alice", "a.wav")
+
+    def mistaken(*_: Any) -> Any:
+        raise KeyError("a mistake")
+
+    monkeypatch.setattr("audiostore.migrate.carrying.take_over", mistaken)
+    with pytest.raises(KeyError):
+        scene.run()
+    monkeypatch.undo()
+    assert outcomes(scene) == {"migrated": 1}
+
+
 def test_bandwidth_is_a_limit_for_all_workers(scene: Scene) -> None:
     scene.add("a.wav")
     scene.project("alice", "a.wav")
