@@ -13,6 +13,7 @@ import pytest
 from audiostore import AudioStore, ConfigurationError, FixedQuota, Limits
 from audiostore.errors import Unavailable
 from audiostore.migrate import Migration, MigrationEvent, SQLiteJournal
+from audiostore.migrate.crew import Crew
 from audiostore.migrate.sources.folder import FolderSource
 from tests.migrate.scene import Scene, sound
 
@@ -211,13 +212,20 @@ def test_a_file_that_changes_while_it_is_copied_is_left_and_comes_later(
     assert scene.plays(project, "alice") == [sound("new")]
 
 
-def test_a_file_written_over_before_its_references_follow_is_copied_again(scene: Scene) -> None:
+def test_a_file_written_over_before_its_references_follow_is_copied_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scene.add("a.wav")
     project = scene.project("alice", "a.wav")
-    events = scene.migration(workers=1).run()
-    for event in events:
-        if event.step == "copy":
-            scene.add("a.wav", sound("the new take"))
+    follow = Crew._follow
+
+    def late(self: Crew, batch: Any) -> None:
+        scene.add("a.wav", sound("the new take"))
+        os.utime(scene.uploads / "a.wav", ns=(1, 1))  # always the same, so that it changes once
+        follow(self, batch)
+
+    monkeypatch.setattr(Crew, "_follow", late)
+    assert outcomes(scene) == {"migrated": 1}
     assert scene.plays(project, "alice") == [sound("the new take")]
     assert scene.store.usage("alice").files == 1
     assert scene.store.audit().ok
