@@ -50,7 +50,7 @@ def main() -> None:
         transcode(wave, mp3, to="mp3", bit_rate=192_000)
         for path in (wave, mp3):
             jobs = {
-                "ffmpeg | audioop": python(PIPE, ffmpeg, path, BIN),
+                "ffmpeg to a pipe, audioop": python(PIPE, ffmpeg, path, BIN),
                 f"peaks, {points} points": python(OURS, path, points),
                 "peaks, 800 points": python(OURS, path, 800),
             }

@@ -18,6 +18,7 @@ import uuid
 import wave
 import zipfile
 from collections.abc import Callable, Mapping
+from email.message import Message
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote, urljoin
@@ -82,7 +83,7 @@ class Check:
         url = urljoin(self.url, told["url"])
         status, headers, _ = self.send("HEAD", url, token="")
         expect(status == 200, f"HEAD of the link answers {status}")  # noqa: PLR2004
-        expect(headers.get("Content-Type", "").startswith("audio/"), f"its type is {headers.get('Content-Type')}")
+        expect(headers.get("content-type", "").startswith("audio/"), f"its type is {headers.get('content-type')}")
         status, _, content = self.send("GET", url, token="", headers={"Range": "bytes=0-43"})
         expect(status == 206, f"a range of it answers {status}, so no player could seek")  # noqa: PLR2004
         expect(len(content) == 44, f"a range of 44 bytes has {len(content)}")  # noqa: PLR2004
@@ -184,10 +185,15 @@ class Check:
         asked = Request(urljoin(self.url, path), data=body, headers=sent, method=method)  # noqa: S310 - the user's own
         try:
             with urlopen(asked, timeout=60) as answer:  # noqa: S310
-                return answer.status, dict(answer.headers), answer.read()
+                return answer.status, names(answer.headers), answer.read()
         except HTTPError as error:
             with error:
-                return error.code, dict(error.headers), error.read()
+                return error.code, names(error.headers), error.read()
+
+
+def names(headers: Message) -> dict[str, str]:
+    """Give the headers by their names in lower case."""
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def recording() -> bytes:

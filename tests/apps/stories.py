@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import wave as wav
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -170,21 +170,24 @@ class Story:
 
     def test_a_chapter_plays_in_order_without_a_gap(self, person: Person) -> None:
         person.new_book("Opening", "Silence", "Storm", "Calm")
-        for name in ("Opening", "Storm", "Calm"):
-            person.record(name, SPEECH)
-        order = self.watch(person)
+        for name, path in {"Opening": TAKE, "Storm": SPEECH, "Calm": SPEECH}.items():
+            person.record(name, path)
+        order = self.watch(person, pause_at=(2, 3))  # the third and the fourth that come up, to look around there
         person.part("play", ".chapter").click()
-        person.reads("#player", "Opening", "Chapter one · 1 of 3", "0:00 / 0:03")
-        person.wait(lambda: person.now_playing() == "Storm", "it goes on with the next recorded one")
-        assert person.find(".section.current").get_attribute("aria-label") == "Storm"
-        assert float(person.part("progress", "#player").get_attribute("aria-valuenow") or 0) > length(SPEECH) * 0.9
+        person.wait(lambda: person.now_playing() == "Calm" and person.playing() is None, "it pauses at the last")
+        person.reads("#player", "Calm", "Chapter one · 3 of 3", "/ 0:06")
+        assert person.find(".section.current").get_attribute("aria-label") == "Calm"
+        before = length(TAKE) + length(SPEECH)
+        assert (
+            before - 0.2 < float(person.part("progress", "#player").get_attribute("aria-valuenow") or 0) < before + 0.5
+        )
         person.part("previous", "#player").click()
-        person.wait(lambda: person.now_playing() == "Opening", "one back")
+        person.wait(lambda: person.now_playing() == "Storm" and person.playing() is None, "it pauses one back")
         person.part("next", "#player").click()
         person.wait(lambda: not person.find("#player").is_displayed(), "the chapter is over")
-        assert order() == ["Opening", "Storm", "Opening", "Storm", "Calm"]
-        # When one had ended, the next one sounded already, each time that nobody had asked for another.
-        assert person.js("return window.crossings") == [True, True]
+        assert order() == ["Opening", "Storm", "Calm", "Storm", "Calm"]
+        # When one had ended, the next one sounded already, where nobody paused or asked for another.
+        assert person.js("return window.crossings") == [True]
         assert person.complaints() == []
 
     def test_a_long_recording_seeks_by_ranges_and_outlives_its_links(
@@ -247,25 +250,32 @@ class Story:
 
     # --- what the stories need ----------------------------------------------------------------------------------------
 
-    def watch(self, person: Person) -> Callable[[], list[str]]:
-        """Note the sections that play, in order, and whether the next sounds when one has ended; gives who tells."""
+    def watch(self, person: Person, pause_at: Sequence[int] = ()) -> Callable[[], list[str]]:
+        """Note the sections that play, in order, and whether the next sounds when one has ended; gives who tells.
+
+        What comes up at the places *pause_at* is paused at once.
+        """
         person.js(
             """
             window.order = [];
             window.crossings = [];
+            const pauseAt = arguments[0];
             const sections = document.getElementById("chapters");
             new MutationObserver(() => {
               const id = sections.querySelector("[aria-current]")?.dataset.section;
-              if (id && id !== window.order.at(-1)) window.order.push(id);
+              if (!id || id === window.order.at(-1)) return;
+              const at = window.order.push(id) - 1;
+              if (pauseAt.includes(at)) document.querySelector("#player [data-part=play]").click();
             }).observe(sections, { subtree: true, attributes: true, attributeFilter: ["aria-current"] });
             const decks = [...document.querySelectorAll("#player audio")];
             for (const deck of decks) {
               deck.addEventListener("ended", () => {
                 const other = decks.find((each) => each !== deck);
-                  setTimeout(() => { if (other.hasAttribute("src")) window.crossings.push(!other.paused); });
+                setTimeout(() => { if (other.hasAttribute("src")) window.crossings.push(!other.paused); });
               });
             }
-            """
+            """,
+            list(pause_at),
         )
         names = "(id) => document.querySelector(`.section[data-section='${id}'] [data-part=name]`).value"
         return lambda: person.js(f"return window.order.map({names})")

@@ -88,9 +88,7 @@ def test_what_is_wrong_is_found(broken: str, said: str, tmp_path: Path, monkeypa
         if broken == "upload":
             monkeypatch.setattr(site.flow, "upload", lost)
         else:
-            monkeypatch.setattr(
-                site.flow, "usage", lambda user: {"success": True, **real(user.id).as_dict(), "used": 0}
-            )
+            monkeypatch.setattr(site.flow, "usage", uncounted)
         ran = check(site.url)
     assert ran.returncode == 1
     assert f"WRONG {said}" in ran.stdout

@@ -8,7 +8,7 @@ import pytest
 
 from tests.apps.running import ALICE, Site, Visitor
 
-BOOK = {
+BOOK: dict[str, Any] = {
     "title": "Gezeiten 潮",
     "mine": {"kept": [1, None, "x"]},
     "chapters": [{"id": 1, "name": "One", "sections": []}],

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from examples.fastapi.app import api
 from tests.apps.running import Site, running
 
-
 EVERY: list[Any] = list(HealthCheck)
 
 

@@ -33,9 +33,9 @@ class Local:
         self.store = AudioStore.local(folder / "new", quota=lambda owner: Limits(total=self.live.full.get(owner)))
         self.migration = Migration(uploads, self.store, self.app.table, SQLiteJournal(folder / "journal.db"))
 
-    def users(self, pause: float = 0.005) -> Editors:
+    def users(self, takes: int | None = None) -> Editors:
         ids = [project for project, *_ in self.live.rows if project not in self.live.broken]
-        return Editors(self.app, ids, pause=pause)
+        return Editors(self.app, ids, pause=0.005, takes=takes)
 
     def objects(self) -> dict[str, Stored]:
         found: dict[str, Stored] = {}

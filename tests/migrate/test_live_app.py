@@ -24,7 +24,7 @@ def local(tmp_path: Path) -> Generator[Local]:
 
 
 def test_it_comes_over_whole_and_no_edit_is_lost(local: Local) -> None:
-    with local.users() as editors:
+    with local.users(takes=20) as editors:
         first = local.migration.run().report
     texts = local.app.texts()
     assert editors.edits > 0
@@ -78,14 +78,14 @@ def test_the_judge_sees_what_is_wrong(local: Local) -> None:
     assert judge(local.live, texts | {played.project: json.dumps(book)}, objects).counts["silent"] == 1
 
 
-SIZE = {"files": 60, "projects": 16, "owners": 4}
+SIZE = {"files": 45, "projects": 12, "owners": 3}
 
 
 def test_an_app_on_supabase_comes_over_whole(tmp_path: Path) -> None:
     with world(tmp_path, applied=True, **SIZE) as here:
-        verdict, *_ = judged(run_ours, here)
+        verdict, *_ = judged(run_ours, here, takes=5)
         assert {word: verdict.examples[word] for word in BAD if verdict.counts[word]} == {}
-        assert verdict.counts["right"] > 30
+        assert verdict.counts["right"] > 20
         assert verdict.counts["edits"] == 0
 
 

@@ -9,7 +9,7 @@
 
 import { Deck } from "./deck.js";
 import { isDue } from "./links.js";
-import { lengths, placeAt, playable } from "./queue.js";
+import { lengths, placeAt, playable, whereNow, withLengths } from "./queue.js";
 
 const NEAR_END = 0.6; // seconds before the end from which the handover is timed; time updates come four times a second
 const LEAD = 0.01; // seconds that an element which is ready needs to start sounding
@@ -27,7 +27,7 @@ export class Playback extends EventTarget {
   #handover = null;
   #renewal = null;
   #at = 0; // the last place that is known, for when the element that had it has failed
-  #retried = null; // the item that got a fresh link and did not play since
+  #retried = null; // the path that got a fresh link and did not play since
 
   constructor(links, [first, second]) {
     super();
@@ -115,19 +115,14 @@ export class Playback extends EventTarget {
   /** Go on with a changed queue, at the same place of the same section. */
   async update(queue) {
     if (this.state === "stopped") return;
-    const { item, time, index: old } = this;
-    const known = new Map(this.queue.map((each) => [each.path, each.duration]));
-    this.queue = queue.map((each) => ({ ...each, duration: each.duration || known.get(each.path) }));
-    const index = this.queue.findIndex((each) => each.id === item.id);
-    if (index >= 0 && this.queue[index].path === item.path) {
-      this.index = index; // it plays on
-      this.#emit("section");
-      return this.#prepare();
-    }
-    const paused = this.state === "paused";
-    if (index >= 0 && this.queue[index].path) return this.#go(index, time, paused); // a new take of it
-    const after = playable(this.queue, index >= 0 ? index : old, 1);
-    await (after < 0 ? this.stop() : this.#go(after, 0, paused));
+    const { item, time } = this;
+    this.queue = withLengths(queue, this.queue);
+    const { index, same, replaced } = whereNow(this.queue, item, this.index);
+    if (index < 0) return this.stop();
+    if (!same) return this.#go(index, replaced ? time : 0, this.state === "paused");
+    this.index = index; // it plays on
+    this.#emit("section");
+    await this.#prepare();
   }
 
   // --- one section ---------------------------------------------------------------------------------------------------
@@ -142,14 +137,12 @@ export class Playback extends EventTarget {
     this.#tell(paused ? "paused" : "loading");
     if (changed) this.#emit("section");
     try {
+      this.#front.audio.pause();
       if (at === 0 && this.#holds(this.#spare, item)) {
-        this.#front.audio.pause();
-        this.#swap();
+        [this.#front, this.#spare] = [this.#spare, this.#front];
       } else {
-        this.#front.audio.pause();
         const link = await this.#links.get(item.path);
-        if (turn !== this.#turn) return;
-        await this.#front.load(item, link, at);
+        if (turn === this.#turn) await this.#front.load(item, link, at);
         if (turn !== this.#turn) return;
       }
       this.#emit("time");
@@ -165,10 +158,9 @@ export class Playback extends EventTarget {
       await audio.play();
     } catch (error) {
       if (turn !== this.#turn || error.name === "AbortError") return;
-      if (error.name !== "NotAllowedError") throw error;
+      if (error.name !== "NotAllowedError") return this.#recover(error);
       this.#tell("paused"); // the browser wants a click first
-      this.#emit("trouble", { item: this.item, error: new Error("Press play to go on.") });
-      return;
+      return this.#emit("trouble", { item: this.item, error: new Error("Press play to go on.") });
     }
     if (turn !== this.#turn) return;
     this.#tell("playing");
@@ -180,8 +172,8 @@ export class Playback extends EventTarget {
   async #recover(error) {
     const { item, time } = this;
     if (error.name === "AbortError") return;
-    if (this.#retried !== item) {
-      this.#retried = item;
+    if (this.#retried !== item.path) {
+      this.#retried = item.path;
       this.#links.forget(item.path);
       return this.#go(this.index, time, this.state === "paused");
     }
@@ -217,7 +209,7 @@ export class Playback extends EventTarget {
     if (next < 0) return this.stop();
     if (!this.#holds(this.#spare, this.queue[next])) return this.#go(next);
     this.index = next;
-    this.#swap(); // the other one plays its last instants out
+    [this.#front, this.#spare] = [this.#spare, this.#front]; // the other one plays its last instants out
     this.#emit("section");
     return this.#start(++this.#turn);
   }
@@ -250,7 +242,7 @@ export class Playback extends EventTarget {
       const wait = Math.max(0, this.#spare.time - front.time - LEAD) * 1000;
       await new Promise((resolve) => setTimeout(resolve, wait));
       if (turn !== this.#turn || front !== this.#front) return;
-      this.#swap();
+      [this.#front, this.#spare] = [this.#spare, this.#front];
       await this.#front.audio.play();
       front.audio.pause();
       this.#planRenewal();
@@ -260,18 +252,12 @@ export class Playback extends EventTarget {
     }
   }
 
-  // --- small things --------------------------------------------------------------------------------------------------
-
   get #following() {
     return this.queue[playable(this.queue, this.index + 1, 1)];
   }
 
   #holds(deck, item) {
     return deck.ready && deck.time === 0 && deck.item.path === item.path && !isDue(deck.link);
-  }
-
-  #swap() {
-    [this.#front, this.#spare] = [this.#spare, this.#front];
   }
 
   #listen(deck) {

@@ -24,6 +24,25 @@ export function placeAt(queue, at) {
   return { index, at };
 }
 
+/**
+ * Give where an item that plays at an index is in a changed queue: `same`, it is the same recording; `replaced`, it is
+ * the same section with another one; neither, what comes in its place (index -1: nothing).
+ */
+export function whereNow(queue, item, index) {
+  const now = queue.findIndex((each) => each.id === item.id);
+  if (now >= 0 && queue[now].path) {
+    const same = queue[now].path === item.path;
+    return { index: now, same, replaced: !same };
+  }
+  return { index: playable(queue, now >= 0 ? now : index, 1), same: false, replaced: false };
+}
+
+/** Take over lengths that were known before. */
+export function withLengths(queue, before) {
+  const known = new Map(before.map((each) => [each.path, each.duration]));
+  return queue.map((each) => ({ ...each, duration: each.duration || known.get(each.path) }));
+}
+
 function lengthOf({ path, duration }) {
   return (path && duration) || 0;
 }

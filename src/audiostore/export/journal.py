@@ -83,15 +83,16 @@ class Journal:
 
 def tidy(work: Path) -> bool:
     """Remove what a killed process left half-made in its work folder; whether there was anything."""
-    half = [work / FETCHED, *work.glob(".*"), *(work / CHAPTERS).glob(".*")]
-    found = [each for each in half if os.path.lexists(each)]
+    found = False
     with on_disk(work):
-        for each in found:
+        for each in [work / FETCHED, *work.rglob(".*")]:
             if each.is_dir():
                 shutil.rmtree(each)
-            else:
+                found = True
+            elif each.exists():  # not with a folder that is gone already
                 each.unlink()
-    return bool(found)
+                found = True
+    return found
 
 
 def digest_of(facts: Any) -> str:
@@ -145,7 +146,8 @@ def sync(path: Path) -> None:
 
 def publish(source: Path, target: Path) -> None:
     """Give the bytes of *source* a further name, over whatever has it; where that can't be, copy them."""
-    beside = target.with_name(f".{new_id()}.part")
+    # Not beside the target: what a kill leaves must lie where it is looked for.
+    beside = source.with_name(f".{new_id()}.part")
     with on_disk(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
