@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from audiostore import AudioStore, ConfigurationError, FixedQuota, Limits
 from audiostore.errors import Unavailable
 from audiostore.migrate import Migration, MigrationEvent, SQLiteJournal
+from audiostore.migrate.carrying import Halted, Throttle
 from audiostore.migrate.crew import Crew
 from audiostore.migrate.sources.folder import FolderSource
 from tests.migrate.scene import Scene, sound
@@ -352,10 +354,32 @@ def test_a_mistake_in_a_worker_is_not_lost(scene: Scene, monkeypatch: pytest.Mon
     assert outcomes(scene) == {"migrated": 1}
 
 
-def test_bandwidth_is_a_limit_for_all_workers(scene: Scene) -> None:
-    scene.add("a.wav")
-    scene.project("alice", "a.wav")
-    assert outcomes(scene, bandwidth="1 GB") == {"migrated": 1}
+class _Halt(threading.Event):
+    """Waits for nothing, and notes how long it should have been."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited.append(timeout or 0.0)
+        return self.is_set()
+
+
+def test_bandwidth_is_a_limit_for_all_workers_together() -> None:
+    halt = _Halt()
+    throttle = Throttle(1000, halt)
+    first, second = throttle.progress(), throttle.progress()
+    for progress, done in ((first, 60_000), (second, 30_000), (first, 70_000), (second, 30_000)):
+        progress(done, None)
+    assert [round(each) for each in halt.waited] == [60, 90, 100]
+
+
+def test_a_run_that_is_halted_ends_in_the_middle_of_a_file() -> None:
+    halt = _Halt()
+    halt.set()
+    with pytest.raises(Halted):
+        Throttle(None, halt).progress()(1, None)
 
 
 def test_a_folder_alone_says_nothing_of_owners(scene: Scene) -> None:
