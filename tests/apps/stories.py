@@ -133,6 +133,7 @@ class Story:
         try:
             person.choose("Storm", TAKE)
             person.reads(person.section("Storm"), "There is not enough room left. Delete a recording to make some.")
+            person.reads(person.section("Storm"), "This one needs", "are left.")
             person.reads("#room", f"{format_size(size)} of {format_size(size + 1000)} used", "1 recording")
             assert [take.section for take in self.takes(live)] == ["11"]
             assert live.store.usage(ALICE).reserved == 0
@@ -194,7 +195,7 @@ class Story:
         self, person: Person, live: Site, folder: Path
     ) -> None:
         book = person.new_book("Opening")
-        long = self.long_take(folder)
+        long = self.longer(folder, 40_000_000)  # more than a browser reads ahead
         person.record("Opening", long)
         with short_links(live.flow, SHORT):
             person.open(book)
@@ -280,13 +281,13 @@ class Story:
         names = "(id) => document.querySelector(`.section[data-section='${id}'] [data-part=name]`).value"
         return lambda: person.js(f"return window.order.map({names})")
 
-    def long_take(self, folder: Path) -> Path:
-        """Write some 40 MB of speech, more than a browser reads ahead."""
-        path = folder / "long.wav"
+    def longer(self, folder: Path, size: int) -> Path:
+        """Write some *size* bytes of speech."""
+        path = folder / f"{size}.wav"
         with wav.open(str(TAKE)) as short, wav.open(str(path), "wb") as file:
             file.setparams(short.getparams())
             frames = short.readframes(short.getnframes())
-            for _ in range(40_000_000 // len(frames)):
+            for _ in range(size // len(frames)):
                 file.writeframesraw(frames)
         return path
 
