@@ -121,7 +121,16 @@ class Environment:
         The tests themselves need a newer pytest than the extra ``testing`` does.
         """
         lowest = self._checkout / "lowest.txt"
-        words = ["--all-extras", "--resolution", "lowest-direct", "--no-annotate", "--no-header", "-q", "-o", lowest]
+        words = [
+            "--all-extras",
+            "--resolution",
+            "lowest-direct",
+            "--no-annotate",
+            "--no-header",
+            "-q",
+            "-o",
+            str(lowest),
+        ]
         subprocess.run(
             [UV, "pip", "compile", "pyproject.toml", *words, "--python", self._base],
             check=True,

@@ -28,6 +28,7 @@ COMMANDS = {
     "demo": "the main job end to end on disk + SQLite, with a real recording (demo supabase: on a served fake)",
     "tests": "every test: the code, the docs, the README, a real browser (more words go to pytest)",
     "soak": "the whole of what the tests do a share of: long races, fault matrices, loops of kills",
+    "mutants": "break the library in small ways, a sample of them, and see whether the tests notice",
     "lint": "ruff, mypy, pyright and the layer contracts",
     "docs": "check the generated tables, then build the site into site/",
     "api": "what breaks code that uses the last release (nothing may, within a minor version)",
@@ -35,7 +36,7 @@ COMMANDS = {
     "wheel": "build the sdist and the wheel, and try the wheel in an environment of its own",
     "pythons": "the wheel on every Python that is found: each extra alone, and most tests (or: pythons 3.13 --smoke)",
     "oldest": "the wheel with the oldest versions that its extras allow, and most tests",
-    "bench": "the benchmarks, all or those that are named",
+    "bench": "the benchmarks, all or those that are named (--table: into docs/benchmarks.md, or --quick)",
 }
 
 
@@ -59,6 +60,7 @@ def main() -> int:
         "demo": demo,
         "tests": coverage if options.coverage else tests,
         "soak": soak,
+        "mutants": mutants,
         "lint": lint,
         "docs": docs,
         "tables": tables,
@@ -121,6 +123,11 @@ def soak(more: list[str]) -> int:
     return failed
 
 
+def mutants(more: list[str]) -> int:
+    install("test")
+    return call(PYTHON, "scripts/mutants.py", *more)
+
+
 def lint(more: list[str]) -> int:
     install("dev")
     checks = [
@@ -181,6 +188,8 @@ def installed(what: str, more: list[str]) -> int:
 
 def bench(more: list[str]) -> int:
     install("test")
+    if "--table" in more:
+        return call(PYTHON, "-m", "benchmarks._table", *[word for word in more if word != "--table"])
     names = [word for word in more if not word.startswith("-")] or sorted(
         file.stem for file in (ROOT / "benchmarks").glob("[a-z]*.py")
     )

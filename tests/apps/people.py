@@ -143,7 +143,8 @@ class Person:
             const [method, path, body] = arguments;
             const { access_token } = JSON.parse(sessionStorage.getItem("session"));
             const headers = { Authorization: `Bearer ${access_token}`, "Content-Type": "application/json" };
-            const answer = await fetch(path, { method, headers, body: body === null ? undefined : JSON.stringify(body) });
+            const sent = body === null ? undefined : JSON.stringify(body);
+            const answer = await fetch(path, { method, headers, body: sent });
             return answer.json();
             """,
             method,
@@ -152,7 +153,7 @@ class Person:
         )
 
     def new_book(self, *names: str, title: str = "The lighthouse") -> str:
-        """Make a book with one chapter, whose sections have these names and no recordings, and open it; gives its id."""
+        """Make a book of one chapter, with sections of these names and no recordings, and open it; gives its id."""
         sections = [{"id": 11 + at, "name": name, "text": "", "audioPath": None} for at, name in enumerate(names)]
         chapters = [{"id": 1, "name": "Chapter one", "sections": sections}]
         data = {"title": title, "author": "Ada", "lastId": 50, "chapters": chapters}
@@ -183,6 +184,12 @@ class Person:
         script = "return [...document.querySelectorAll('.section [data-part=name]')].map((each) => each.value)"
         names: list[str] = self.js(script)
         return names
+
+    def waveforms(self) -> int:
+        """Give how many sections show a waveform."""
+        long = "(each) => each.getAttribute('d').length > 500"
+        count: int = self.js(f"return [...document.querySelectorAll('.wave .ahead')].filter({long}).length")
+        return count
 
     def choose(self, name: str, path: Path) -> None:
         """Choose a file for a section, as with the form's button."""
@@ -254,7 +261,7 @@ class Person:
     def shoot(self, name: str) -> Path:
         SCREENSHOTS.mkdir(exist_ok=True)
         path = SCREENSHOTS / f"{name}.png"
-        self.browser.save_screenshot(str(path))
+        path.write_bytes(self.browser.get_screenshot_as_png())
         return path
 
     def nameless(self) -> Sequence[str]:

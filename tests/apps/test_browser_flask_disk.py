@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.apps.stories import WholeStory
+from tests.apps.whole_story import WholeStory
 
 pytestmark = pytest.mark.browser
 

@@ -50,7 +50,8 @@ def heard(path: Path) -> tuple[array.array[float], int]:
         stream: Any = container.streams.audio[0]
         rate = int(stream.sample_rate)
         resampler = av.AudioResampler(format="fltp", layout=stream.layout.name, rate=rate)
-        for frame in container.decode(stream):
+        frames: Any = container.decode(stream)
+        for frame in frames:
             for plain in resampler.resample(frame):
                 samples.frombytes(bytes(plain.planes[0])[: 4 * plain.samples])
     return samples, rate

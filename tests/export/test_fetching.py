@@ -96,6 +96,13 @@ def test_an_outage_is_told_and_nothing_is_left(store: Store) -> None:
     assert names_in(store.folder) == []
 
 
+def test_whoever_stops_in_the_middle_leaves_nothing(store: Store) -> None:
+    with fetching(store, batches([1, 2], [3])) as fetched:
+        fetched.take(1)
+        assert len(names_in(store.folder)) == 3
+    assert names_in(store.folder) == []
+
+
 def test_who_cancels_does_not_wait_for_downloads(store: Store) -> None:
     with pytest.raises(Cancelled), fetching(store, batches([1]), cancelled=lambda: True) as fetched:
         fetched.take(0)

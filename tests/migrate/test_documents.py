@@ -98,6 +98,8 @@ def test_what_names_no_audio_is_passed_over() -> None:
 def test_what_is_no_project_is_refused(text: str) -> None:
     with pytest.raises(Unreadable):
         sections_of(text)
+    with pytest.raises(Unreadable):
+        edited(text, {})
 
 
 LEAVES: st.SearchStrategy[Any] = (

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, Unpack, ca
 
 from audiostore.aio.feeding import bytes_of, items_from, name_of
 from audiostore.aio.streams import AsyncByteStream, AsyncReply, Pages
-from audiostore.cancelling import undo_if_cancelled
+from audiostore.cancelling import cancelled_flag, undo_if_cancelled
 from audiostore.events import Handler
 from audiostore.models import AudioFile, PlaceId, parse_text
 from audiostore.reports import Batch
@@ -281,7 +281,9 @@ class AsyncAudioStore:
     async def run(self, function: Callable[Concatenate[AudioStore, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run a *function* of your own, which takes the synchronous store first, in one of the threads.
 
-        For what blocks and is not a call of the store: a library that wants a file object, an export.
+        For what blocks and is not a call of the store: a library that wants a file object, an export. If it takes a
+        ``cancelled`` and is not given one, it gets what tells that this call is cancelled. Cancelled, the store's call
+        that it is in, or the next one, is undone and ends it; what was done before is the function's own to take back.
 
         >>> def head(store, take):
         ...     with store.open(take) as file:
@@ -289,7 +291,13 @@ class AsyncAudioStore:
         >>> async def main(astore, take):
         ...     return await astore.run(head, take)
         """
-        return await self._threads.call(partial(function, self.store, *args, **kwargs))
+
+        def call() -> _T:
+            if "cancelled" in kwargs or "cancelled" not in signature(function).parameters:
+                return function(self.store, *args, **kwargs)
+            return cast("Callable[..., _T]", function)(self.store, *args, **kwargs, cancelled=cancelled_flag())
+
+        return await self._threads.call_all(call)
 
     @property
     def signer(self) -> LinkSigner:

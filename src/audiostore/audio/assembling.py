@@ -171,14 +171,15 @@ def _fits(parts: Sequence[Part], looks: Sequence[Look], wanted: Wanted) -> bool:
 
 
 def _unlike(looks: Sequence[Look], wanted: Wanted) -> UnsupportedAudio:
-    first = looks[0]
-    for number, each in enumerate(looks):
+    """Name the first part that does not go with those before it, or does not go at all."""
+    first, number = looks[0], 0
+    for number, each in enumerate(looks):  # noqa: B007 - used after the loop
         other = each.alike != first.alike or each.samples_alike != first.samples_alike
-        if other or not wanted.target.fits(each.info):
-            info = each.info
-            told = f"{info.codec}, {info.sample_rate} Hz, {info.channels} channels"
-            return UnsupportedAudio("unlike", f"part {number} ({told}) would have to be encoded", part=number)
-    return UnsupportedAudio("unlike", f"{first.info.codec} would have to be encoded")
+        if other or not (each.alike or can_append([each])) or not wanted.target.fits(each.info):
+            break
+    info = looks[number].info
+    told = f"{info.codec}, {info.sample_rate} Hz, {info.channels} channels"
+    return UnsupportedAudio("unlike", f"part {number} ({told}) would have to be encoded", part=number)
 
 
 # --- the three ways ---------------------------------------------------------------------------------------------------

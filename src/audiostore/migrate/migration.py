@@ -316,12 +316,20 @@ def _source(source: From, target: AudioStore, owner: str | None, prefixes: Seque
     if isinstance(source, AudioStore):
         if source is target:
             raise ConfigurationError("source and target are one store: name the backend to empty as the source")
-        if source.catalog is target.catalog:
+        if _is_one_catalog(source, target):
             return _switching(source.backend, target, owner)
         return RecordSource(source, owner=owner)
     if any(each is source for each in target.backends.values()):
         return _switching(source, target, owner)
     return BucketSource(source, prefixes=prefixes)
+
+
+def _is_one_catalog(source: AudioStore, target: AudioStore) -> bool:
+    """Tell whether both keep one set of records, perhaps over two connections."""
+    if source.catalog is target.catalog:
+        return True
+    one = source.catalog.list(None, limit=1)
+    return bool(one) and list(target.catalog.find([one[0].id])) == list(one)
 
 
 def _switching(backend: Backend, target: AudioStore, owner: str | None) -> RecordSource:
