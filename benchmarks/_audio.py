@@ -16,7 +16,6 @@ import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from audiostore.audio import transcode
 from benchmarks._wire import ROOT, spread
@@ -34,7 +33,7 @@ class Cost:
     memory: float
 
 
-def options(doc: str | None, *, rounds: int, **more: tuple[Any, str]) -> argparse.Namespace:
+def options(doc: str | None, *, rounds: int, **more: tuple[float, str]) -> argparse.Namespace:
     """Parse the command line: ``--rounds``, ``--quick``, ``--ffmpeg``, and what is special."""
     parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=rounds)

@@ -71,6 +71,11 @@ class Sink(BaseHTTPRequestHandler):
         self.sizes[base64.urlsafe_b64decode(self.path.rpartition("/")[2]).decode()] = reached
         self.tell(204, Upload_Offset=str(reached))
 
+    def do_DELETE(self) -> None:
+        names = json.loads(self.rfile.read(int(self.headers["content-length"])))["prefixes"]
+        time.sleep(self.latency)
+        self.tell(200, json.dumps([{"name": each} for each in names]).encode())
+
     def do_GET(self) -> None:
         self.take()
         size = os.fstat(self.source).st_size

@@ -17,6 +17,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 RUN = {"python", "console"}
 DATA = {"text", "html", "json", "nginx", "toml", "ini", "css", "javascript"}
+INCLUDED = re.compile(r'--8<-- "(examples/[\w/]+\.py)"')
 SET_UP = re.compile(r'(pip install "?audiostore(\[\w+(,\w+)*\])?"?|python3 scripts/run\.py \w+)( +#.*)?')
 
 
@@ -99,6 +100,10 @@ def test_every_block_runs_or_is_data(page: Path) -> None:
         if language == "sh":
             strange = [line for line in text.splitlines() if line.strip() and not SET_UP.fullmatch(line.strip())]
             assert strange == [], "sh is for set-up alone, which a page can't run; use console"
+        elif language == "py":
+            included = INCLUDED.fullmatch(text.strip())
+            assert included, "py is for a whole file of the examples, which has tests of its own; use python"
+            assert (ROOT / included[1]).is_file()
         else:
             assert language in RUN | DATA, f"a block of {language or 'no language'}"
 

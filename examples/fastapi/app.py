@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 
 from audiostore.export import ZipStream
 from examples.fastapi import bodies
-from examples.fastapi.wiring import Here, SignedIn, Site
+from examples.fastapi.wiring import Here, SignedIn, Site, closing
 from examples.shared.exporting import zip_headers
 from examples.shared.flow import Flow
 
@@ -98,8 +98,7 @@ async def end_upload(site: Here, user: SignedIn, step: Literal["finish", "cancel
 
 @api.api_route("/audio/{token}", methods=["GET", "HEAD", "PUT"], include_in_schema=False)
 async def audio(site: Here, token: str, request: Request) -> Response:
-    reply = await site.astore.serve(token, request.method, request.headers, request.stream())
-    return StreamingResponse(reply.body, reply.status, reply.headers)
+    return await site.serve(token, request)
 
 
 @api.get("/api/audio/url")
@@ -184,7 +183,7 @@ async def download_by_link(site: Here, ticket: str) -> Response:
 
 
 def zipped(stream: ZipStream) -> Response:
-    return StreamingResponse(stream, headers=zip_headers(stream))
+    return StreamingResponse(closing(stream), headers=zip_headers(stream))
 
 
 if __name__ == "__main__":
@@ -192,4 +191,4 @@ if __name__ == "__main__":
 
     os.environ.setdefault("APP_ENV", "development")  # noqa: TID251
     os.environ.setdefault("TESTING_MODE", "on")  # noqa: TID251
-    uvicorn.run(create_app(), port=8000)
+    uvicorn.run(create_app(), port=int(os.environ.get("PORT", "8000")))  # noqa: TID251

@@ -9,15 +9,18 @@ from typing import Annotated, ParamSpec, TypeVar
 
 from fastapi import Depends, FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.security import HTTPBearer
+from starlette.concurrency import iterate_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audiostore import AsyncAudioStore, AudioStoreError
+from audiostore.streams import ByteStream
+from examples.shared.admission import Asked
 from examples.shared.auth import User
-from examples.shared.flow import Asked, Flow
+from examples.shared.flow import Flow
 from examples.shared.problems import Problem, Refused, of_status, told
 
 _P = ParamSpec("_P")
@@ -42,6 +45,14 @@ class Site:
         """Call a *method* of the flow. Who goes away while it works leaves nothing half done."""
         return await self.astore.run(lambda _: method(*args, **named))
 
+    async def serve(self, token: str, request: Request) -> Response:
+        """Answer a request to a link, as ``Flow.serve``."""
+        if not self.flow.originals.is_meant(token):
+            reply = await self.astore.serve(token, request.method, request.headers, request.stream())
+            return StreamingResponse(reply.body, reply.status, reply.headers)
+        old = await self.run(self.flow.originals.serve, token, request.method, request.headers)
+        return StreamingResponse(closing(old.body), old.status, old.headers)
+
     @asynccontextmanager
     async def life(self, app: FastAPI) -> AsyncGenerator[None]:
         yield
@@ -54,6 +65,15 @@ class Site:
         if problem.is_fault:
             _log.error("a fault in %s %s", request.method, request.url.path, exc_info=error)
         return JSONResponse(problem.content, problem.status, problem.headers)
+
+
+async def closing(stream: ByteStream) -> AsyncGenerator[bytes]:
+    """Give what *stream* gives, and let go of it also when the client leaves before its end."""
+    try:
+        async for chunk in iterate_in_threadpool(stream):
+            yield chunk
+    finally:
+        stream.close()
 
 
 async def _site(request: Request) -> Site:
@@ -121,8 +141,10 @@ def _limited(receive: Receive, limit: int | None) -> Receive:
 def _problem(flow: Flow, error: Exception) -> Problem:
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
-        where = ".".join(str(each) for each in first["loc"][1:])
-        return of_status(400) if first["type"] == "json_invalid" else told(400, f"{where}: {first['msg']}.")
+        part, *names = first["loc"]
+        if part == "path" or first["type"] == "json_invalid":
+            return of_status(404 if part == "path" else 400)
+        return told(400, f"{'.'.join(map(str, names)) or 'The body'}: {first['msg']}.")
     if isinstance(error, HTTPException):
         return of_status(error.status_code)
     return flow.problem(error)

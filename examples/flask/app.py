@@ -13,14 +13,14 @@ from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, current_app, g, request, send_from_directory
 from flask.typing import ResponseReturnValue as Answer
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.local import LocalProxy
 
-from audiostore import serve
 from audiostore.export import ZipStream
+from examples.shared.admission import Asked
 from examples.shared.auth import User
 from examples.shared.exporting import zip_headers
-from examples.shared.flow import Asked, Flow
+from examples.shared.flow import Flow
 from examples.shared.problems import of_status
 
 PLAYER = Path(__file__).parents[1] / "player"
@@ -66,7 +66,10 @@ def refused(error: Exception) -> Answer:
 
 
 def body() -> Any:
-    return request.get_json(force=True)
+    try:
+        return request.get_json(force=True)
+    except RecursionError as error:  # [[[[[[…
+        raise BadRequest from error
 
 
 # --- signing in, projects -------------------------------------------------------------------------------------------
@@ -118,7 +121,7 @@ def direct_upload(step: str) -> Answer:
 
 @site.route("/audio/<token>", methods=["GET", "PUT"])
 def audio(token: str) -> Answer:
-    reply = serve(flow.store, token, request.method, request.headers, request.stream)
+    reply = flow.serve(token, request.method, dict(request.headers), request.stream)
     # Passed through, the body is closed by the server, even if the client leaves before its end.
     return Response(reply.body, reply.status, reply.headers, direct_passthrough=True)
 
@@ -193,4 +196,4 @@ def page(name: str) -> Answer:
 if __name__ == "__main__":
     os.environ.setdefault("APP_ENV", "development")  # noqa: TID251
     os.environ.setdefault("TESTING_MODE", "on")  # noqa: TID251
-    create_app().run()
+    create_app().run(port=int(os.environ.get("PORT", "5000")))  # noqa: TID251

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, cast
 
 from audiostore import AudioStore, NotFound, PermissionDenied, Unavailable, UnsupportedAudio
@@ -30,9 +31,10 @@ class Spot:
 
 @dataclass(frozen=True, kw_only=True)
 class Checker:
-    """Looks at recordings of *store*; *seconds* bound one batch."""
+    """Looks at recordings of *store*, and *original* ones; *seconds* bound one batch."""
 
     store: AudioStore
+    original: Callable[[str, str], Path | None]
     seconds: float = SECONDS
 
     def check(self, owner: str, spots: Sequence[Spot]) -> list[dict[str, Any]]:
@@ -64,6 +66,9 @@ class Checker:
         try:
             if time.monotonic() >= deadline:
                 return "unknown", None
+            if old := self.original(path, owner):
+                probe(old)
+                return "ok", None
             file = self.store.find(path=path, owner=owner)
             found = file.id
             if self.store.stat(file).size != file.size:

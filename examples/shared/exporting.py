@@ -14,6 +14,7 @@ from urllib.parse import quote
 from audiostore import AudioStore, AudioStoreError, Cancelled, NotFound, Unavailable
 from audiostore.export import Book, Export, ExportOptions, Exports, ZipStream
 from examples.shared.auth import User
+from examples.shared.originals import OldFiles
 from examples.shared.problems import RETRY_AFTER, Refused
 from examples.shared.tickets import Tickets
 
@@ -32,8 +33,8 @@ class Exporting:
 
     FORMATS: ClassVar = ("mp3", "wav", "m4a", "flac", "opus", "m4b")
 
-    def __init__(self, store: AudioStore, folder: Path, *, secret: str) -> None:
-        self.exports = Exports(store, folder)
+    def __init__(self, store: AudioStore, folder: Path, *, secret: str, originals: OldFiles) -> None:
+        self.exports = Exports(store, folder, originals=originals)
         self._tickets = Tickets(secret, "export")
         self._under_way: set[str] = set()
         self._lock = threading.Lock()

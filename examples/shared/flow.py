@@ -10,17 +10,19 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Self
 from uuid import uuid4
 
-from audiostore import AudioFile, AudioStore, NotFound, Place
+from audiostore import AudioFile, AudioStore, AudioStoreError, NotFound, Place, Reply, serve
 from audiostore.audio import accept, peaks
 from examples.shared import answers, checking, fields
+from examples.shared.admission import Admission, InTurn
 from examples.shared.auth import DEMO_USERS, Auth, User, auth_of
-from examples.shared.config import DOCUMENT, Config
+from examples.shared.config import Config
 from examples.shared.exporting import Exporting
-from examples.shared.limits import RateLimit, check_size
+from examples.shared.originals import OldFiles
 from examples.shared.problems import Problem, Refused, problem
 from examples.shared.projects import Project, Projects, SQLiteProjects, SupabaseProjects
 from examples.shared.supabase import Supabase
@@ -29,31 +31,7 @@ LONGEST_PATH = 1024
 MOST_PATHS = 200
 _WAVES = 500
 """Waveforms that are kept in memory: some 4 KB each."""
-OPEN = frozenset({"/api/auth/config", "/api/auth/login", "/api/auth/refresh"})
-"""What needs no token; outside ``/api/`` nothing does."""
 _TOGETHER = threading.BoundedSemaphore(2)
-
-
-class Headers(Protocol):
-    """A request's headers, as any framework has them."""
-
-    def get(self, key: str, /) -> str | None: ...
-
-
-class Asked(NamedTuple):
-    """What of a request is looked at before its body is read; ``headers`` take a name in any case of letters."""
-
-    path: str
-    host: str
-    address: str
-    headers: Headers
-
-
-class Admitted(NamedTuple):
-    """``limit`` is how many bytes the body may have (None: any number); ``user`` who asks, where that is asked for."""
-
-    limit: int | None
-    user: User | None
 
 
 class Flow:
@@ -67,12 +45,13 @@ class Flow:
         auth: Auth,
         exporting: Exporting,
         *,
+        originals: OldFiles,
         supabase: Supabase | None = None,
     ) -> None:
         self.config, self.store, self.projects, self.auth, self.exporting = config, store, projects, auth, exporting
-        self._supabase = supabase
-        self.rate = RateLimit(config.rate_limit)
-        self.checker = checking.Checker(store=store)
+        self.originals, self._supabase = originals, supabase
+        self.admit = Admission(config, auth)
+        self.checker = checking.Checker(store=store, original=originals)
         self._waves: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
 
     @classmethod
@@ -87,14 +66,19 @@ class Flow:
         # Whoever converts has decoded it; else let nobody keep what is no audio at all.
         check: dict[str, Any] = {} if config.audio_format else {"process": accept(decode=False)}
         store = AudioStore.from_env(environ, **check)
+        store.process = store.process and InTurn(store.process)
         supabase = Supabase.of(config.settings)
+        table = None
         projects: Projects
         if supabase is None or config.settings.supabase_service_key is None:
-            projects = SQLiteProjects(config.settings.upload_folder / ".audiostore" / "projects.sqlite3")
+            table = config.settings.upload_folder / ".audiostore" / "projects.sqlite3"
+            projects = SQLiteProjects(table)
         else:
             projects = SupabaseProjects(supabase)
-        exporting = Exporting(store, config.settings.export_folder, secret=config.secret)
-        return cls(config, store, projects, auth_of(config, supabase), exporting, supabase=supabase)
+        originals = OldFiles(config, store, table)
+        exporting = Exporting(store, config.settings.export_folder, secret=config.secret, originals=originals)
+        auth = auth_of(config, supabase)
+        return cls(config, store, projects, auth, exporting, originals=originals, supabase=supabase)
 
     def close(self) -> None:
         """Let the export that is being made come to its end, and let go of connections."""
@@ -102,25 +86,6 @@ class Flow:
         self.store.close()
         if self._supabase is not None:
             self._supabase.close()
-
-    def admit(self, asked: Asked) -> Admitted:
-        """Refuse what can be refused unread: a wrong host, too many requests, too large a one; then ask who it is.
-
-        Raises:
-            Refused: 403, 429, 413, 401.
-
-        """
-        if not self.config.check_host(asked.host):
-            raise Refused(403, "Testing mode answers only on this machine.")
-        self.rate(asked.address)
-        limit: int | None = DOCUMENT
-        if asked.path == "/api/upload":
-            limit = self.config.max_request
-        elif asked.path.startswith("/audio/"):
-            limit = None  # the link itself says how much it may bring
-        check_size(asked.headers.get("Content-Length"), limit)
-        signed_in = asked.path.startswith("/api/") and asked.path not in OPEN
-        return Admitted(limit, self.auth.user(asked.headers.get("Authorization")) if signed_in else None)
 
     def problem(self, error: BaseException) -> Problem:
         return problem(error, quota_status=self.config.quota_status)
@@ -213,15 +178,22 @@ class Flow:
     def begin_upload(self, user: User, body: object) -> dict[str, Any]:
         given = fields.mapping(body)
         place = _place(given)
-        grant = self.store.begin_upload(
-            owner=user.id,
-            size=fields.whole(given, "size", most=2**62),
-            filename=fields.required(given, "filename"),
-            content_type=fields.text(given, "content_type", "contentType"),
-            project=place.project,
-            chapter=place.chapter,
-            section=place.section,
-        )
+        size = fields.whole(given, "size", most=2**62)
+        filename = fields.required(given, "filename")
+        try:
+            grant = self.store.begin_upload(
+                owner=user.id,
+                size=size,
+                filename=filename,
+                content_type=fields.text(given, "content_type", "contentType"),
+                project=place.project,
+                chapter=place.chapter,
+                section=place.section,
+            )
+        except AudioStoreError:
+            raise
+        except ValueError as error:
+            raise Refused(400, "content_type is no media type.") from error
         return answers.granted(grant, place)
 
     def finish_upload(self, user: User, body: object) -> dict[str, Any]:
@@ -259,18 +231,27 @@ class Flow:
         asked = fields.texts({"path": list(paths)}, "path", most=MOST_PATHS, longest=LONGEST_PATH)
         if len(asked) > 1:
             return self.links(user, {"paths": asked})
-        file = self.store.find(path=asked[0], owner=user.id)
-        url = self.store.url(file, owner=user.id, expires=self.config.links)
-        return {"success": True, "path": asked[0], **answers.link(file, url)}
+        found = self.links(user, {"paths": asked})["urls"]
+        if not found:
+            raise NotFound(f"path {asked[0][:80]!r}")
+        return {"success": True, "path": asked[0], **found[asked[0]]}
 
     def links(self, user: User, body: object) -> dict[str, Any]:
         paths = fields.texts(fields.mapping(body), "paths", most=MOST_PATHS, longest=LONGEST_PATH)
         found = {path: file for path in paths if (file := self._found(user, path))}
         signed = self.store.urls(list(found.values()), owner=user.id, expires=self.config.links)
         urls = {path: answers.link(file, url) for (path, file), url in zip(found.items(), signed, strict=True)}
-        first = min((url.expires_at for url in signed), default=None)
-        missing = [path for path in paths if path not in found]
-        return {"success": True, "urls": urls, "missing": missing, **answers.expiry(first)}
+        old = {path: link for path in paths if path not in urls and (link := self.originals.link(path, user.id))}
+        urls = {path: (urls | old)[path] for path in paths if path in urls or path in old}
+        first = min((str(link["expires_at"]) for link in urls.values()), default=None)
+        expiry = answers.expiry(None if first is None else datetime.fromisoformat(first))
+        return {"success": True, "urls": urls, "missing": [path for path in paths if path not in urls], **expiry}
+
+    def serve(self, token: str, method: str, headers: Mapping[str, str], body: Any) -> Reply:
+        """Answer a request to a link."""
+        if self.originals.is_meant(token):
+            return self.originals.serve(token, method, headers)
+        return serve(self.store, token, method, headers, body)
 
     def peaks(self, user: User, project: str, query: Mapping[str, Any]) -> dict[str, Any]:
         """Answer with a waveform. It is decoded once, two at a time; a path's bytes never change."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -141,10 +141,10 @@ class SupabaseProjects:
     def delete(self, owner: str, id: str) -> None:
         self._rows("DELETE", owner, id=f"eq.{id}")
 
-    def _rows(self, method: str, owner: str, **wanted: str) -> Iterator[dict[str, Any]]:
+    def _rows(self, method: str, owner: str, **wanted: str) -> Sequence[dict[str, Any]]:
         # None: the database refuses the id itself, as a column of type uuid does; no such row can be there.
         rows = self._supabase.rows(method, self._table, {"user_id": f"eq.{owner}", **wanted})
-        yield from cast("list[dict[str, Any]]", rows or [])
+        return cast("list[dict[str, Any]]", rows or [])
 
 
 def _project(id: str, data: Any, revision: str) -> Project:

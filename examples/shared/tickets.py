@@ -14,12 +14,12 @@ LIFETIME = timedelta(minutes=10)
 class Tickets:
     """Tickets for one *purpose*: one for something else does not pass, nor does a token of a signed-in user."""
 
-    def __init__(self, secret: str, purpose: str) -> None:
-        self._secret, self._purpose = secret, f"ticket:{purpose}"
+    def __init__(self, secret: str, purpose: str, lifetime: timedelta = LIFETIME) -> None:
+        self._secret, self._purpose, self._lifetime = secret, f"ticket:{purpose}", lifetime
 
     def issue(self, owner: str, thing: str) -> tuple[str, datetime]:
         """Give a ticket for *owner*'s *thing*, and until when it is good."""
-        until = datetime.now(UTC).replace(microsecond=0) + LIFETIME
+        until = datetime.now(UTC).replace(microsecond=0) + self._lifetime
         claims = {"sub": owner, "thing": thing, "aud": self._purpose, "exp": until}
         return jwt.encode(claims, self._secret, "HS256"), until
 

@@ -18,10 +18,14 @@ class CallerGone(BaseException):
 
 
 class Cancellation:
-    """One call that somebody may cancel, from any thread. Made within another one, it is cancelled with that."""
+    """One call that somebody may cancel, from any thread. Made within another one, it is cancelled with that.
 
-    def __init__(self) -> None:
+    *calls* of the store may be several: then what one of them gave was somebody's, and is not taken back.
+    """
+
+    def __init__(self, *, calls: bool = False) -> None:
         self._cancelled = False
+        self._takes_back = not calls
         self._around = _current.get()
         self._undo: list[Callable[[], object]] = []
 
@@ -52,8 +56,14 @@ class Cancellation:
         while self._undo:
             self._undo.pop()()
 
-    def keep(self, undo: Callable[[], object]) -> None:
-        self._undo.append(undo)
+    def made(self, undo: Callable[[], object]) -> None:
+        """Take note of what takes back something that the call has made."""
+        if self._takes_back:
+            self._undo.append(undo)
+
+    def keep(self) -> None:
+        """Forget how to take back what the call has made."""
+        self._undo.clear()
 
 
 _current: ContextVar[Cancellation | None] = ContextVar("audiostore_cancellation", default=None)
@@ -70,4 +80,17 @@ def undo_if_cancelled(undo: Callable[[], object]) -> None:
     """Tell what takes this call's result back, should its caller be gone by the time it is there."""
     current = _current.get()
     if current is not None:
-        current.keep(undo)
+        current.made(undo)
+
+
+def keep_if_cancelled() -> None:
+    """Tell that what this call has made is to stay, whoever has gone: from here on nothing else has its bytes."""
+    current = _current.get()
+    if current is not None:
+        current.keep()
+
+
+def cancelled_flag() -> Callable[[], bool]:
+    """Give what tells, in any thread, whether this call is cancelled: a ``cancelled=`` for whatever takes one."""
+    current = _current.get()
+    return lambda: current is not None and current.cancelled

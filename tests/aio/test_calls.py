@@ -25,7 +25,7 @@ ITERATED = {"list", "promote_all"}
 OTHERWISE = {
     "open": "run",  # a file object is for libraries that block
 }
-WIDENED = {"put_many", "download_many"}
+WIDENED = {"put_many", "download_many", "delete_many"}
 """What takes asynchronous iterables besides what the facade takes."""
 OWN = {"run", "serve", "store"}
 

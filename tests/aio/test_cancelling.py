@@ -6,12 +6,13 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from audiostore import AsyncAudioStore, AudioFile, AudioStore, NewFile, Unavailable
+from audiostore import AsyncAudioStore, AudioFile, AudioStore, Cancelled, NewFile, Unavailable
 from audiostore.backends.memory import MemoryBackend
 from audiostore.catalogs.memory import MemoryCatalog
 from audiostore.keys import Key
@@ -28,7 +29,7 @@ class Held(MemoryBackend):
     def __init__(self, *calls: str) -> None:
         super().__init__()
         self.reached, self.go, self._calls = threading.Event(), threading.Event(), calls
-        self.closed = 0
+        self.opened = self.closed = 0
 
     def write(self, key: Key, staged: Staged, *, resume: str | None = None, progress: Any = None) -> Any:
         self._hold("write")
@@ -36,6 +37,7 @@ class Held(MemoryBackend):
 
     def read(self, key: Key, start: int = 0, end: int | None = None) -> ByteStream:
         inner = super().read(key, start, end)
+        self.opened += 1
 
         def chunks() -> Any:
             for number, chunk in enumerate(inner):
@@ -90,8 +92,10 @@ def test_cancelled_at_any_await_of_its_source_a_put_leaves_nothing(awaits: int) 
             closed.append("source")
 
     async def put() -> None:
-        task: asyncio.Task[AudioFile]
-        task = asyncio.create_task(astore.put(source(lambda *_: task.cancel()), owner="alice"))
+        def cancel() -> None:
+            task.cancel()
+
+        task: asyncio.Task[AudioFile] = asyncio.create_task(astore.put(source(cancel), owner="alice"))
         with pytest.raises(asyncio.CancelledError):
             await task
         assert closed == ["source"]  # it was cancelled in the task that reads it
@@ -372,3 +376,106 @@ def test_the_threads_of_a_batch_are_cancelled_with_it() -> None:
         await astore.close()
 
     asyncio.run(put())
+
+
+@pytest.mark.parametrize("moment", ["commit", "finished"])
+def test_a_path_that_was_given_away_is_never_lost_with_the_file(moment: str, tmp_path: Path) -> None:
+    catalog, path = Committing(), tmp_path / "take.wav"
+    path.write_bytes(CONTENT)
+    astore = AsyncAudioStore(AudioStore(MemoryBackend(), catalog))
+
+    async def put() -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.create_task(astore.put(path, owner="alice", move=True))
+
+        def cancel() -> None:
+            asyncio.run_coroutine_threadsafe(_cancel(task), loop).result()
+
+        catalog.cancel = cancel if moment == "commit" else lambda: None
+        if moment == "finished":
+            astore.on("put.finished", lambda event: cancel())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        kept = [await astore.get(each) async for each in astore.list(owner="alice")]
+        assert (path.read_bytes() if path.exists() else None, kept) in [(CONTENT, []), (None, [CONTENT])]
+        await astore.close()
+
+    asyncio.run(put())
+
+
+def test_what_takes_a_flag_is_given_one_that_tells_in_any_thread() -> None:
+    astore, running, seen = store_on(MemoryBackend()), threading.Event(), list[bool]()
+
+    def work(store: AudioStore, cancelled: Callable[[], bool] = lambda: False) -> None:
+        seen.append(cancelled())
+        running.set()
+        other = threading.Thread(target=lambda: seen.append(_until(cancelled)))
+        other.start()
+        other.join()
+        raise Cancelled("the work")
+
+    async def run() -> None:
+        task = asyncio.create_task(astore.run(work))
+        await asyncio.to_thread(running.wait, 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as gone:
+            await task
+        assert not getattr(gone.value, "__notes__", [])
+        await astore.close()
+
+    asyncio.run(run())
+    assert seen == [False, True]
+
+
+def test_what_a_function_was_given_is_its_own_to_take_back() -> None:
+    astore, recorded, done = store_on(MemoryBackend()), list[str](), threading.Event()
+
+    def record(store: AudioStore, cancelled: Callable[[], bool] = lambda: True) -> None:
+        recorded.append(store.put(CONTENT, owner="alice").id)  # in a table of the app's, say
+        done.set()
+        _until(cancelled)
+
+    async def run() -> None:
+        task = asyncio.create_task(astore.run(record))
+        await asyncio.to_thread(done.wait, 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert [each.id async for each in astore.list(owner="alice")] == recorded
+        await astore.close()
+
+    asyncio.run(run())
+
+
+def _until(cancelled: Callable[[], bool]) -> bool:
+    while not cancelled():
+        threading.Event().wait(0.001)
+    return True
+
+
+def test_a_cancelled_page_is_no_end_of_the_list() -> None:
+    class Slow(MemoryCatalog):
+        reached, go = threading.Event(), threading.Event()
+
+        def list(self, *given: Any, **options: Any) -> Any:
+            self.reached.set()
+            assert self.go.wait(30)
+            return super().list(*given, **options)
+
+    catalog = Slow()
+    astore = AsyncAudioStore(AudioStore(MemoryBackend(), catalog))
+
+    async def walk() -> None:
+        await astore.put(b"bytes", owner="alice")
+        files = astore.list(owner="alice")
+        task = asyncio.ensure_future(anext(files))
+        await asyncio.to_thread(catalog.reached.wait, 30)
+        await _cancel(task)
+        catalog.go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(Unavailable, match="hole"):
+            await anext(files)
+        await astore.close()
+
+    asyncio.run(walk())

@@ -11,13 +11,15 @@ import pytest
 from audiostore import AudioStore
 from tests.apps.running import TAKE, App, Backend, Site, Visitor, running
 
+OWN_SITES = {"test_schema.py"}
+"""Files with a ``site`` fixture of their own."""
 CROSSED: list[tuple[App, Backend]] = [("flask", "disk"), ("fastapi", "supabase")]
 ALL: list[tuple[App, Backend]] = [*CROSSED, ("flask", "supabase"), ("fastapi", "disk")]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Let a test with a ``site`` see both apps and both backends; one that is marked ``everywhere`` all four pairs."""
-    if "site" in metafunc.fixturenames:
+    if "site" in metafunc.fixturenames and metafunc.definition.path.name not in OWN_SITES:
         worlds = ALL if metafunc.definition.get_closest_marker("everywhere") else CROSSED
         metafunc.parametrize("site", worlds, ids=["-".join(each) for each in worlds], indirect=True)
 

@@ -18,7 +18,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.apps.seen_sites import Site
+from examples.shared.auth import DEMO_USERS
+from tests.apps.running import Site
 
 FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--mute-audio"),
@@ -72,8 +73,20 @@ class Person:
     def part(self, name: str, within: str) -> WebElement:
         return self.find(f"{within} [data-part={name}]")
 
+    def shown(self, css: str) -> WebElement:
+        element: WebElement = self.wait(
+            lambda: next((each for each in self.all(css) if each.is_displayed()), None), css
+        )
+        return element
+
+    def type(self, css: str, *words: str) -> None:
+        """Put words into a field in the place of what is there."""
+        field = self.shown(css)
+        field.clear()
+        field.send_keys(*words)
+
     def click(self, css: str) -> None:
-        element = self.wait(lambda: next((each for each in self.all(css) if each.is_displayed()), None), css)
+        element = self.shown(css)
         self.js("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
         element.click()
 
@@ -119,10 +132,9 @@ class Person:
         self.wait(lambda: self.js("return document.body.dataset.started"), "the page has started")
         if self.find("#who").is_displayed():
             self.click("#sign-out")
-        self.find("#sign-in input[name=email]").clear()
-        self.find("#sign-in input[name=email]").send_keys(f"{name}@example.com")
-        self.find("#sign-in input[name=password]").clear()
-        self.find("#sign-in input[name=password]").send_keys(password or self.site.user(name)[1], Keys.ENTER)
+        email = f"{name}@example.com"
+        self.type("#sign-in input[name=email]", email)
+        self.type("#sign-in input[name=password]", password or DEMO_USERS[email][1], Keys.ENTER)
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Ask the app something with this person's token, beside the page."""
@@ -131,7 +143,8 @@ class Person:
             const [method, path, body] = arguments;
             const { access_token } = JSON.parse(sessionStorage.getItem("session"));
             const headers = { Authorization: `Bearer ${access_token}`, "Content-Type": "application/json" };
-            const answer = await fetch(path, { method, headers, body: body === null ? undefined : JSON.stringify(body) });
+            const sent = body === null ? undefined : JSON.stringify(body);
+            const answer = await fetch(path, { method, headers, body: sent });
             return answer.json();
             """,
             method,
@@ -140,7 +153,7 @@ class Person:
         )
 
     def new_book(self, *names: str, title: str = "The lighthouse") -> str:
-        """Make a book with one chapter, whose sections have these names and no recordings, and open it; gives its id."""
+        """Make a book of one chapter, with sections of these names and no recordings, and open it; gives its id."""
         sections = [{"id": 11 + at, "name": name, "text": "", "audioPath": None} for at, name in enumerate(names)]
         chapters = [{"id": 1, "name": "Chapter one", "sections": sections}]
         data = {"title": title, "author": "Ada", "lastId": 50, "chapters": chapters}
@@ -172,6 +185,12 @@ class Person:
         names: list[str] = self.js(script)
         return names
 
+    def waveforms(self) -> int:
+        """Give how many sections show a waveform."""
+        long = "(each) => each.getAttribute('d').length > 500"
+        count: int = self.js(f"return [...document.querySelectorAll('.wave .ahead')].filter({long}).length")
+        return count
+
     def choose(self, name: str, path: Path) -> None:
         """Choose a file for a section, as with the form's button."""
         self.part("file", self.section(name)).send_keys(str(path))
@@ -188,7 +207,9 @@ class Person:
         """Drop files on an element, as a mouse does that comes from a file manager."""
         element = self.find(css)
         self.js("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
-        box = self.js("const {x, y, width, height} = arguments[0].getBoundingClientRect(); return {x, y, width, height}", element)
+        box = self.js(
+            "const {x, y, width, height} = arguments[0].getBoundingClientRect(); return {x, y, width, height}", element
+        )
         at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
         data = {"items": [], "files": [str(each) for each in paths], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):
@@ -198,7 +219,10 @@ class Person:
         """Give the path that the saved book has for a section."""
         book = self.ask("GET", f"/api/projects/{self.js('return location.hash.slice(1)')}")["project_data"]
         (path,) = [
-            section["audioPath"] for chapter in book["chapters"] for section in chapter["sections"] if section["name"] == name
+            section["audioPath"]
+            for chapter in book["chapters"]
+            for section in chapter["sections"]
+            if section["name"] == name
         ]
         return str(path)
 
@@ -237,7 +261,7 @@ class Person:
     def shoot(self, name: str) -> Path:
         SCREENSHOTS.mkdir(exist_ok=True)
         path = SCREENSHOTS / f"{name}.png"
-        self.browser.save_screenshot(str(path))
+        path.write_bytes(self.browser.get_screenshot_as_png())
         return path
 
     def nameless(self) -> Sequence[str]:
@@ -245,8 +269,12 @@ class Person:
         nodes = self.cdp("Accessibility.getFullAXTree")["nodes"]
         wrong: list[str] = []
         for node in nodes:
-            focusable = any(each["name"] == "focusable" and each["value"]["value"] for each in node.get("properties", []))
+            focusable = any(
+                each["name"] == "focusable" and each["value"]["value"] for each in node.get("properties", [])
+            )
             role = node.get("role", {}).get("value", "")
             if focusable and not node["ignored"] and role != "RootWebArea" and not node.get("name", {}).get("value"):
-                wrong.append(f"{role} {json.dumps(self.cdp('DOM.describeNode', backendNodeId=node['backendDOMNodeId']))[:200]}")
+                wrong.append(
+                    f"{role} {json.dumps(self.cdp('DOM.describeNode', backendNodeId=node['backendDOMNodeId']))[:200]}"
+                )
         return wrong

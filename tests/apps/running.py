@@ -55,7 +55,7 @@ class Site:
     port: int
     seen: list[Seen] = field(default_factory=list[Seen])
     supabase: FakeSupabase | None = None
-    visitors: list[Visitor] = field(default_factory=lambda: list[Visitor]())
+    visitors: list[Visitor] = field(default_factory=list["Visitor"])
 
     @property
     def url(self) -> str:
@@ -104,13 +104,13 @@ class Visitor:
         """Ask, expect a refusal with *status* that is a whole problem, and give it."""
         return problem(self.ask(method, path, **options), status)
 
-    def upload(self, content: bytes | None = None, name: str = "take.wav", **fields: str) -> dict[str, Any]:
+    def upload(self, content: bytes | None = None, name: str = "take.wav", /, **fields: str) -> dict[str, Any]:
         answer = self.send(content, name, **fields)
         assert answer.status_code == 200, answer.text
         told: dict[str, Any] = answer.json()
         return told
 
-    def send(self, content: bytes | None = None, name: str = "take.wav", **fields: str) -> httpx.Response:
+    def send(self, content: bytes | None = None, name: str = "take.wav", /, **fields: str) -> httpx.Response:
         file = (name, TAKE.read_bytes() if content is None else content, "audio/wav")
         return self.ask("POST", "/api/upload", files={"audio": file}, data=fields)
 
@@ -144,9 +144,9 @@ def environ(folder: Path, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def supabase_settings() -> Generator[tuple[FakeSupabase, dict[str, str]]]:
+def supabase_settings(jwt_secret: str | None = None) -> Generator[tuple[FakeSupabase, dict[str, str]]]:
     """Serve a project of its own, and give the settings that lead to it."""
-    fake = FakeSupabase()
+    fake = FakeSupabase(jwt_secret=jwt_secret)
     fake.create_bucket("audio-files")
     fake.apply_schema()
     fake.table("projects", PROJECTS, rls="user_id")
@@ -166,7 +166,10 @@ def supabase_settings() -> Generator[tuple[FakeSupabase, dict[str, str]]]:
 def running(app: App, folder: Path, *, backend: Backend = "disk", **more: str) -> Generator[Site]:
     """Run *app* on *backend*, with *more* settings, on a port that was free."""
     with ExitStack() as stack:
-        fake, settings = stack.enter_context(supabase_settings()) if backend == "supabase" else (None, {})
+        fake: FakeSupabase | None = None
+        settings: dict[str, str] = {}
+        if backend == "supabase":
+            fake, settings = stack.enter_context(supabase_settings(more.get("SUPABASE_JWT_SECRET")))
         flow = Flow.from_env(environ(folder, **settings) | more)
         stack.callback(flow.close)
         serving = flask_served if app == "flask" else fastapi_served

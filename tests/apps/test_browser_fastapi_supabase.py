@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.apps.stories import Story
+from tests.apps.whole_story import WholeStory
 
 pytestmark = pytest.mark.browser
 
 
-class TestFastAPIOnSupabase(Story):
+class TestFastAPIOnSupabase(WholeStory):
     app = "fastapi"
     backend = "supabase"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.apps.stories import Story
+from tests.apps.whole_story import WholeStory
 
 pytestmark = pytest.mark.browser
 
 
-class TestFlaskOnDisk(Story):
+class TestFlaskOnDisk(WholeStory):
     app = "flask"
     backend = "disk"

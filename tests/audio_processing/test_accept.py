@@ -142,7 +142,7 @@ def test_what_progress_raises_kills_the_process_and_goes_through(monkeypatch: py
         raise Enough
 
     with pytest.raises(Enough):
-        run("probe", TAKE, {"exact": True}, bounds=Bounds(), progress=stop)
+        run("probe", [TAKE], {"exact": True}, bounds=Bounds(), progress=stop)
     assert [each.returncode for each in started] == [-signal.SIGKILL]
 
 

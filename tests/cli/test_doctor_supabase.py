@@ -40,7 +40,7 @@ def test_what_it_says_of_keys_and_places(sound: Cloud) -> None:
     assert checks["public key"]["detail"].startswith("role anon, good until 20")
     assert checks["new files"]["detail"] == "go to supabase; those on local can be read"
     assert checks["catalog"]["detail"] == "in Postgres, over the REST API of 127.0.0.1"
-    assert checks["schema"]["detail"] == "version 13, the newest"
+    assert checks["schema"]["detail"] == "version 21, the newest"
     assert checks["direct uploads"]["detail"].startswith("level 0 or 1: policies can't be seen over the REST API")
     assert checks["fallback"]["detail"].startswith("none: while supabase is away, new files are refused")
 

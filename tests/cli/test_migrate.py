@@ -142,11 +142,11 @@ def test_a_folder_that_is_the_stores_own_is_recorded_in_place(terminal: Terminal
 
 
 def test_a_backend_of_the_store_is_emptied(terminal: Terminal, cloud: Cloud) -> None:
-    id = terminal.put()
+    put = terminal.put()
     cloud.fake.create_bucket(BUCKET)
     assert cloud.run("migrate", "--from", "local", "--check", "etag").stdout.splitlines()[1].split()[1] == "1"
     (file,) = [json.loads(line) for line in cloud.run("ls", "--owner", "alice", "--json").stdout.splitlines()]
-    assert (file["backend"], file["id"]) == ("supabase", id)
+    assert (file["backend"], file["id"]) == ("supabase", put)
 
 
 def test_the_cloud_of_the_settings_is_the_target_and_has_the_projects(cloud: Cloud, scene: Scene) -> None:

@@ -25,7 +25,14 @@ class TestSweep:
     def test_with_nothing_to_do_it_says_so(self, terminal: Terminal) -> None:
         terminal.put()
         assert terminal.run("sweep").stdout == "nothing to do\n"
-        assert terminal.json("sweep") == {"expired": 0, "erased": 0, "postponed": 0, "staging": 0, "orphans": 0}
+        assert terminal.json("sweep") == {
+            "expired": 0,
+            "erased": 0,
+            "postponed": 0,
+            "staging": 0,
+            "orphans": 0,
+            "exports": 0,
+        }
 
     def test_what_a_dead_process_left_goes(self, terminal: Terminal) -> None:
         terminal.put()

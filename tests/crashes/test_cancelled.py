@@ -78,7 +78,7 @@ def _objects(world: World) -> Sequence[str]:
 
 async def _cancelled(world: World, operation: Operation, given: Any, step: Step) -> Sequence[Step]:
     loop, astore = asyncio.get_running_loop(), AsyncAudioStore(world.store, workers=1)
-    calling = loop.create_task(astore.run(lambda store: operation.act(world, given)))
+    calling = loop.create_task(astore._threads.call(lambda: operation.act(world, given)))
 
     async def cancel() -> None:
         calling.cancel()

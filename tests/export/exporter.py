@@ -9,6 +9,7 @@ import os
 import resource
 import sys
 import time
+from pathlib import Path
 
 from audiostore import AudioStore
 from audiostore.export import Exports
@@ -27,8 +28,15 @@ def main(id: str, owner: str, until: float) -> None:
                 time.sleep(60)
 
     done = exports.run(id, owner=owner, progress=progress)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sys.stdout.write(f"{done.state} {peak}\n")
+    sys.stdout.write(f"{done.state} {_peak()}\n")
+
+
+def _peak() -> int:
+    """Give the most memory that this process had, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss would count what the parent had when it forked
+        return next(1024 * int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":

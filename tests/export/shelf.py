@@ -16,6 +16,8 @@ from audiostore.audio.engine import opened
 from audiostore.audio.reshaping import Reshaper, packed, reshaped
 from tests.audio_processing.signals import tone_file
 
+LENGTH = 1.066
+"""Seconds of the speech."""
 SPEECH = Path(__file__).parent.parent / "audio" / "speech.wav"
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from audiostore import (
 )
 from audiostore.audio import canonical, probe
 from audiostore.export import Book, BookChapter, BookSection, Exports
-from tests.export.shelf import names_in, speaking, tone, unzip_says_it_is_whole
+from tests.export.shelf import names_in, pcm, speaking, tone, unzip_says_it_is_whole
 from tests.export.test_export import PICTURE
 
 
@@ -116,6 +117,51 @@ def test_it_survives_a_restart(exports: Exports, book: Book, store: AudioStore, 
     assert list(again.waiting()) == []
 
 
+def test_what_changed_since_it_failed_is_made_anew_and_the_rest_is_not(
+    exports: Exports, book: Book, store: AudioStore, tmp_path: Path
+) -> None:
+    begun = exports.begin(book, formats="wav")
+    (folder,) = exports.folder.glob(f"*/{begun.id}")
+    second = book.chapters[1].sections[0]
+
+    def fail(share: float) -> None:
+        if len(list(folder.glob("work/chapters/*.json"))) == 2:
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        exports.run(begun.id, owner="alice", progress=fail)
+    made = {path: path.stat().st_ino for path in folder.glob("work/chapters/*.wav")}
+    assert len(made) == 2
+    assert second.upload_id is not None
+    store.replace(second.upload_id, tone(tmp_path, 440), owner="alice")
+    done = exports.run(begun.id, owner="alice")
+    one, two = (each.path for each in done.files if each.duration)
+    assert one.stat().st_ino in made.values()
+    assert two.stat().st_ino not in made.values()
+    assert pcm(two) == pcm(tone(tmp_path, 440))
+
+
+def test_what_a_finished_chapter_lacks_is_told_again_when_it_is_used_again(
+    exports: Exports, book: Book, tmp_path: Path
+) -> None:
+    second = book.chapters[0].sections[0]
+    damaged = tmp_path / "uploads" / str(second.path)
+    (whole,) = book.chapters[1].sections
+    book = replace(book, chapters=(BookChapter(sections=(second, whole)), book.chapters[1]))
+    damaged.write_bytes(damaged.read_bytes()[:-2] + b"\x11\x11")
+    begun = exports.begin(book, formats="wav")
+    (folder,) = exports.folder.glob(f"*/{begun.id}")
+
+    def fail(share: float) -> None:
+        if list(folder.glob("work/chapters/*.json")):
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        exports.run(begun.id, owner="alice", progress=fail)
+    done = exports.run(begun.id, owner="alice")
+    assert [(each.chapter, each.section, each.reason) for each in done.missing] == [(0, 0, "unreadable")]
+
+
 def test_it_expires_and_is_swept(exports: Exports, book: Book, clock: Clock) -> None:
     begun, done = exports.begin(book), exports.begin(book)
     clock.now += 12 * 3600
@@ -126,10 +172,14 @@ def test_it_expires_and_is_swept(exports: Exports, book: Book, clock: Clock) -> 
     with pytest.raises(NotFound):
         exports.run(begun.id, owner="alice")
     assert exports.list(owner="alice") == (done,)
+    assert exports.sweep().expired == 0, "somebody may be downloading it"
+    clock.now += 3600
     assert exports.sweep().expired == 1
     assert exports.get(done.id, owner="alice") == done
-    clock.now += 12 * 3600
+    clock.now += 11 * 3600
     assert exports.list(owner="alice") == ()
+    assert exports.sweep().expired == 0
+    clock.now += 3600
     assert exports.sweep().expired == 1
     assert names_in(exports.folder) == []
     assert list(exports.folder.iterdir()) == []
@@ -149,8 +199,11 @@ def test_what_is_deleted_is_gone(exports: Exports, book: Book) -> None:
 def test_a_begin_that_was_cut_off_is_seen_by_no_one_and_swept(exports: Exports, book: Book) -> None:
     begun = exports.begin(book)
     (folder,) = exports.folder.glob(f"*/{begun.id}")
-    folder.rename(folder.with_name(f".new-{begun.id}"))
+    cut_off = folder.rename(folder.with_name(f".new-{begun.id}"))
     assert exports.list(owner="alice") == ()
+    exports.sweep()
+    assert cut_off.exists(), "somebody may be about to begin it"
+    os.utime(cut_off, (0, 0))
     exports.sweep()
     assert names_in(exports.folder) == []
 
@@ -171,6 +224,19 @@ def test_it_can_be_cancelled_before_and_while_it_is_run(exports: Exports, book: 
     assert exports.get(running.id, owner="alice").state == "finished"
     with pytest.raises(Cancelled):
         exports.run(exports.begin(book).id, owner="alice", cancelled=lambda: True)
+
+
+def test_a_process_that_is_asked_to_end_leaves_it_for_the_next(exports: Exports, book: Book) -> None:
+    begun = exports.begin(book)
+
+    def end(share: float) -> None:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        exports.run(begun.id, owner="alice", progress=end)
+    assert exports.get(begun.id, owner="alice").error is None
+    assert [each.id for each in exports.waiting()] == [begun.id]
+    assert exports.run(begun.id, owner="alice").state == "finished"
 
 
 def test_a_failure_is_noted_and_what_it_was(exports: Exports, store: AudioStore) -> None:

@@ -15,7 +15,7 @@ import pytest
 from audiostore import AudioStore, Unavailable
 from audiostore.audio import probe
 from audiostore.export import Book, BookChapter, BookSection, Exports
-from audiostore.export.journal import claimed
+from audiostore.export.journal import claimed, publish, tidy
 from tests.export.shelf import ffprobe, names_in, pcm, tone
 from tests.supabase.project import Served, served
 
@@ -153,10 +153,35 @@ def test_killed_again_and_again_it_is_the_same_in_the_end(world: World, book: Bo
         assert names_in(folder / "files") == sorted(each.name for each in done.files)
 
 
+def test_what_a_kill_leaves_of_publishing_lies_where_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "work" / "documents" / "a.txt", tmp_path / "files" / "a.txt"
+    source.parent.mkdir(parents=True)
+    source.write_text("It rained.")
+
+    def killed(path: Path, *args: object, **options: object) -> None:
+        raise SystemExit
+
+    def unlink(path: Path, *args: object, **options: object) -> None:
+        return None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        patch.setattr(Path, "unlink", unlink)
+        with pytest.raises(SystemExit):
+            publish(source, target)
+    assert names_in(target.parent) == []
+    assert len(names_in(tmp_path / "work")) == 2
+    assert tidy(tmp_path / "work")
+    assert names_in(tmp_path / "work") == ["documents/a.txt"]
+    assert not tidy(tmp_path / "work")
+
+
 def test_two_processes_never_run_the_same_export(world: World, book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     from audiostore.export import exports as module
 
-    monkeypatch.setattr(module, "_PATIENCE", 1)
+    monkeypatch.setattr(module, "_PATIENCE", 0.0)
     with world.store() as store:
         exports = Exports.from_env(store, world.environ())
         begun = exports.begin(book)

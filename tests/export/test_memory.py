@@ -15,8 +15,9 @@ MIB = 1024 * 1024
 
 
 def test_a_large_book_takes_no_more_memory_than_a_small_one(tmp_path: Path) -> None:
-    small, large = (_peak(tmp_path / str(size), size) for size in (2, 96))
-    assert large - small < 16 * MIB
+    small, large = (_peak(tmp_path / str(size), size) for size in (2, 48))
+    assert large - small < 8 * MIB
+    assert large < 128 * MIB
 
 
 def _peak(folder: Path, size: int) -> int:
@@ -38,7 +39,7 @@ def _peak(folder: Path, size: int) -> int:
     )
     state, peak = ran.stdout.split()
     assert state == "finished"
-    return int(peak) * (1 if sys.platform == "darwin" else 1024)
+    return int(peak)
 
 
 def _wav(path: Path, size: int) -> Path:

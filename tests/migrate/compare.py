@@ -77,7 +77,7 @@ def world(folder: Path, *, applied: bool, files: int, projects: int, owners: int
             database.run("insert into user_credits (user_id) values (%s)", owner)
         fake = FakeSupabase(database=database.dsn_of("authenticator"))
         fake.create_bucket(BUCKET)
-        app = PostgresApp(database)
+        app = PostgresApp(database, (fake.url, fake.service_key))
         app.add(live.rows)
         with fake:
             yield World(live=live, app=app, fake=fake, database=database)
@@ -104,11 +104,13 @@ def run_ours(here: World) -> None:
         migration.close()
 
 
-def judged(run: Callable[[World], None], here: World, *, times: int = 2, users: int = 2) -> tuple[Verdict, float, int]:
+def judged(
+    run: Callable[[World], None], here: World, *, times: int = 2, users: int = 2, takes: int | None = None
+) -> tuple[Verdict, float, int]:
     """Run it, so many *times* over, while *users* edit; give what became of it, the seconds, and the requests."""
     ids = [project for project, *_ in here.live.rows if project not in here.live.broken]
     start = time.perf_counter()
-    with Editors(here.app, ids, users=users, pause=0.01) as editors:
+    with Editors(here.app, ids, users=users, pause=0.01, takes=takes) as editors:
         for _ in range(times):
             run(here)
     seconds = time.perf_counter() - start

@@ -20,11 +20,22 @@ class Editors:
     edit, so what is gone in the end, somebody else has lost.
     """
 
-    def __init__(self, app: Editable, ids: Sequence[str], *, users: int = 2, seed: int = 1, pause: float = 0.0) -> None:
+    def __init__(
+        self,
+        app: Editable,
+        ids: Sequence[str],
+        *,
+        users: int = 2,
+        seed: int = 1,
+        pause: float = 0.0,
+        takes: int | None = None,
+    ) -> None:
+        """*takes*: record so many sections anew, at most (None: for as long as it goes on)."""
         self.notes: dict[str, list[str]] = {each: [] for each in ids}
         self.takes: dict[Place, str] = {}
         self._app = app
         self._pause = pause
+        self._most = takes
         self._done = threading.Event()
         self._threads = [
             threading.Thread(target=self._edit, args=(list(ids)[user::users], random.Random(seed + user), user))
@@ -76,7 +87,8 @@ class Editors:
             book["edits"].append(note)
             if chance.random() < 0.3:
                 book["chapters"].reverse()
-            take = self._record(project, book, chance, note) if chance.random() < 0.1 else {}
+            anew = chance.random() < 0.1 and (self._most is None or len(self.takes) < self._most)
+            take = self._record(project, book, chance, note) if anew else {}
             if self._app.swap(project, text, json.dumps(book)):
                 self.notes[project].append(note)
                 self.takes |= take  # each project has one user

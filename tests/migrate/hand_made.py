@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -15,7 +15,7 @@ HERE: Final = Path(__file__).parent / "seed"
 
 
 @contextmanager
-def hand_made(client: Any) -> Iterator[Any]:
+def hand_made(client: Any) -> Generator[Any]:
     """Have its ``AudioMigrator``, over a ``supabase.Client``."""
     services = {name: ModuleType(name) for name in ("services", "services.supabase_service")}
     services["services"].__path__ = []

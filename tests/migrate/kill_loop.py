@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2])]  # as a script, it is in no package
 
@@ -157,7 +157,7 @@ def _without_ids(text: str, ids: Mapping[str, str]) -> str:
     plain = {
         number: Fields(path=ids[each.upload], backend=each.backend, upload="id")
         for number, each in enumerate(sections)
-        if each.upload in ids
+        if each.upload is not None and each.upload in ids
     }
     return edited(text, plain)
 
@@ -254,8 +254,9 @@ def loop(kind: str, folder: Path, *, files: int, kills: int, workers: int, seed:
 
 def _difference(one: Any, other: Any) -> str:
     if isinstance(one, dict):
-        names = [name for name in one.keys() | other.keys() if one.get(name) != other.get(name)]
-        return str([(name, one.get(name), other.get(name)) for name in names[:2]])
+        before, after = cast("dict[str, Any]", one), cast("dict[str, Any]", other)
+        names = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
+        return str([(name, before.get(name), after.get(name)) for name in names[:2]])
     missing, new = ([each for each in a if each not in b][:3] for a, b in ((one, other), (other, one)))
     return f"missing {missing}, new {new}"
 

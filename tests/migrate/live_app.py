@@ -182,7 +182,7 @@ class _Book:
         self.played: list[Played] = []
         self._sections: list[dict[str, Any]] = []
         self._numbers = chance.random() < 0.5
-        self._hand = chance.choice(
+        self._hand: dict[str, Any] = chance.choice(
             ({}, {"separators": (",", ":")}, {"indent": 2}, {"ensure_ascii": False}, {"indent": 0, "sort_keys": True})
         )
 

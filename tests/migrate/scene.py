@@ -50,7 +50,7 @@ class Scene:
         return name
 
     def migration(self, **options: Any) -> Migration:
-        given = {"references": self.app.table, "journal": self.journal, "workers": 2, **options}
+        given: dict[str, Any] = {"references": self.app.table, "journal": self.journal, "workers": 2, **options}
         return Migration(given.pop("source", self.uploads), given.pop("target", self.store), **given)
 
     def run(self, **options: Any) -> MigrationReport:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -97,24 +98,33 @@ def test_what_names_no_audio_is_passed_over() -> None:
 def test_what_is_no_project_is_refused(text: str) -> None:
     with pytest.raises(Unreadable):
         sections_of(text)
+    with pytest.raises(Unreadable):
+        edited(text, {})
 
 
-LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
-SECTIONS = st.builds(
-    lambda more, ours: {**more, **ours},
-    st.dictionaries(st.text(), VALUES, max_size=3),
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "id": st.integers() | st.text(),
-            "audioPath": st.text() | st.none(),
-            "storageBackend": st.text(min_size=1),
-            "uploadId": st.text(min_size=1),
-        },
-    ),
+LEAVES: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 )
-PROJECTS = st.fixed_dictionaries(
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5
+)
+OURS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.integers() | st.text(),
+        "audioPath": st.text() | st.none(),
+        "storageBackend": st.text(min_size=1),
+        "uploadId": st.text(min_size=1),
+    },
+)
+
+
+def _together(more: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    return {**more, **ours}
+
+
+SECTIONS: st.SearchStrategy[dict[str, Any]] = st.builds(_together, st.dictionaries(st.text(), VALUES, max_size=3), OURS)
+PROJECTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"chapters": st.lists(st.fixed_dictionaries({"id": VALUES, "sections": st.lists(SECTIONS | LEAVES)}) | LEAVES)},
     optional={"title": VALUES},
 )
@@ -126,16 +136,20 @@ def test_any_project_is_read_as_the_parser_reads_it_and_comes_back_unharmed(
 ) -> None:
     text = json.dumps(project, indent=indent, ensure_ascii=escaped)
     found = sections_of(text)
-    sections = [
-        each
-        for chapter in project["chapters"]
-        if isinstance(chapter, dict)
-        for each in chapter["sections"]
-        if isinstance(each, dict) and isinstance(each.get("audioPath"), str) and each["audioPath"]
-    ]
+    sections = list(_sections(project))
     assert [each.path for each in found] == [each["audioPath"] for each in sections]
     there = edited(text, dict.fromkeys(range(len(found)), NEW))
     assert json.loads(edited(there, dict(enumerate(found)))) == project
     for each in sections:
         each |= {"audioPath": NEW.path, "storageBackend": NEW.backend, "uploadId": NEW.upload}
     assert json.loads(there) == project
+
+
+def _sections(project: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    chapters: list[Any] = project["chapters"]
+    for chapter in chapters:
+        sections = cast("list[Any]", chapter["sections"]) if isinstance(chapter, dict) else []
+        for each in sections:
+            section = cast("dict[str, Any]", each) if isinstance(each, dict) else {}
+            if isinstance(section.get("audioPath"), str) and section["audioPath"]:
+                yield section

@@ -72,11 +72,13 @@ def item(address: str = "ü.wav", owner: str = "alice", *references: Reference, 
 
 
 def claim(journal: Journal, worker: str = "run/1", state: Copying = "open", **others: Any) -> Sequence[Item]:
-    return journal.claim(JOB, worker, state=state, **{"limit": 10, "lease": MINUTE, **others})
+    given: dict[str, Any] = {"limit": 10, "lease": MINUTE, **others}
+    return journal.claim(JOB, worker, state=state, **given)
 
 
 def settled(claimed: Item, state: Copying = "copied", **others: Any) -> Settled:
-    return Settled(id=claimed.id, fence=claimed.fence, state=state, **{"outcome": "migrated", **others})
+    given: dict[str, Any] = {"outcome": "migrated", **others}
+    return Settled(id=claimed.id, fence=claimed.fence, state=state, **given)
 
 
 def settle(journal: Journal, *now: Settled) -> Sequence[Item]:

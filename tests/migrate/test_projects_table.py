@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from audiostore.errors import ConfigurationError, NotFound
+from audiostore.errors import ConfigurationError, NotFound, Unavailable
 from audiostore.migrate.projects import ProjectsTable
 from audiostore.migrate.projects.rows import Rows
 from audiostore.migrate.protocols import Change, ProjectRow, Reference, Unparsable
@@ -98,6 +98,18 @@ def test_a_section_that_moved_is_found_and_one_with_a_new_take_is_left(app: App)
     assert app.table.rewrite("2", [change(section="5")]) == ["gone"]
     assert app.table.rewrite("3", [change()]) == ["gone"]
     assert sections(app, "2")[0]["audioPath"] == "/uploads/new.wav"
+
+
+@pytest.mark.parametrize("backend", ["supabase", "local"])
+def test_the_same_path_somewhere_else_is_another_file(backend: str, tmp_path: Path) -> None:
+    app = SqliteApp(tmp_path / "app.sqlite3")
+    moved, stored = {"id": 7, "audioPath": "a.wav"}, {"id": 8, "audioPath": "a.wav", "uploadId": "u7"}
+    app.add([("1", "alice", project(moved, {**stored, "storageBackend": backend}))])
+    assert app.table.rewrite("1", [change("a.wav", backend=backend)]) == ["rewritten"]
+    assert [each["uploadId"] for each in sections(app)] == ["u1", "u7"]
+    back = Change(chapter="1", section="1", old=NEW, new="a.wav")
+    assert app.table.rewrite("1", [back]) == ["rewritten"]
+    assert sections(app) == [moved, {**stored, "storageBackend": backend}]
 
 
 def test_an_edit_that_comes_between_reading_and_writing_survives(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,6 +229,22 @@ def test_a_table_or_column_that_is_not_there_is_named(kind: str, wrong: dict[str
         with pytest.raises(ConfigurationError, match=next(iter(wrong.values()))):
             table.rewrite("1", [change()])
         assert sections(app)[0]["audioPath"] == "/uploads/a.wav"
+
+
+def test_projects_that_are_too_large_for_one_answer_come_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = SqliteApp(tmp_path / "app.sqlite3")
+    app.add([(f"{each:03}", "alice", project()) for each in range(40)])
+    page = app.table._rows.page
+
+    def answer(after: Any, *, owner: str | None, limit: int) -> Any:
+        if limit > 1:
+            raise Unavailable("projects: an answer without end")
+        return page(after, owner=owner, limit=limit)
+
+    monkeypatch.setattr(app.table._rows, "page", answer)
+    assert len(list(app.table.scan())) == 40
 
 
 def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from audiostore import AudioStore, ConfigurationError, FixedQuota, Limits
 from audiostore.errors import Unavailable
 from audiostore.migrate import Migration, MigrationEvent, SQLiteJournal
+from audiostore.migrate.crew import Crew
 from audiostore.migrate.sources.folder import FolderSource
 from tests.migrate.scene import Scene, sound
 
@@ -101,13 +102,14 @@ def test_links_and_what_is_no_file_are_left_alone(scene: Scene, tmp_path: Path) 
 
 
 def test_a_folder_that_becomes_a_link_is_not_followed(scene: Scene, tmp_path: Path) -> None:
+    scene.add("lone.wav")
     content = scene.add("sub/a.wav")
     scene.project("alice", "sub/a.wav")
-    migration = scene.migration()
-    plan = iter(migration.run())
+    events = iter(scene.migration().run())
+    assert next(events).outcome == "no_reference"  # so the plan is made
     (scene.uploads / "sub").rename(tmp_path / "moved")
     (scene.uploads / "sub").symlink_to(tmp_path / "moved")
-    assert [each.outcome for each in plan] == ["vanished"]
+    assert [each.outcome for each in events] == ["vanished"]
     assert (tmp_path / "moved" / "a.wav").read_bytes() == content
 
 
@@ -210,13 +212,20 @@ def test_a_file_that_changes_while_it_is_copied_is_left_and_comes_later(
     assert scene.plays(project, "alice") == [sound("new")]
 
 
-def test_a_file_written_over_before_its_references_follow_is_copied_again(scene: Scene) -> None:
+def test_a_file_written_over_before_its_references_follow_is_copied_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scene.add("a.wav")
     project = scene.project("alice", "a.wav")
-    events = scene.migration(workers=1).run()
-    for event in events:
-        if event.step == "copy":
-            scene.add("a.wav", sound("the new take"))
+    follow = Crew._follow
+
+    def late(self: Crew, batch: Any) -> None:
+        scene.add("a.wav", sound("the new take"))
+        os.utime(scene.uploads / "a.wav", ns=(1, 1))  # always the same, so that it changes once
+        follow(self, batch)
+
+    monkeypatch.setattr(Crew, "_follow", late)
+    assert outcomes(scene) == {"migrated": 1}
     assert scene.plays(project, "alice") == [sound("the new take")]
     assert scene.store.usage("alice").files == 1
     assert scene.store.audit().ok
@@ -326,6 +335,20 @@ def test_wrong_bytes_in_the_target_are_never_recorded(scene: Scene, monkeypatch:
     monkeypatch.undo()
     scene.store.sweep()
     assert scene.store.audit().ok
+    assert outcomes(scene) == {"migrated": 1}
+
+
+def test_a_mistake_in_a_worker_is_not_lost(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.add("a.wav")
+    scene.project("alice", "a.wav")
+
+    def mistaken(*_: Any) -> Any:
+        raise KeyError("a mistake")
+
+    monkeypatch.setattr("audiostore.migrate.carrying.take_over", mistaken)
+    with pytest.raises(KeyError):
+        scene.run()
+    monkeypatch.undo()
     assert outcomes(scene) == {"migrated": 1}
 
 

@@ -248,6 +248,16 @@ class TestInPlace:
             scene.migration(source=tmp_path / "other", in_place=True)
 
 
+def test_one_catalog_over_two_connections_is_one(scene: Scene, cloud: Cloud) -> None:
+    take = cloud.store.put(sound("a"), owner="alice")
+    catalog = PostgresCatalog.from_supabase(cloud.server.url, cloud.fake.service_key)
+    target = AudioStore(cloud.bucket("second", "second"), catalog, backends=[cloud.first])
+    with target:
+        assert Migration(cloud.store, target).run().report.outcomes == {"migrated": 1}
+        assert [each.id for each in target.list(owner="alice")] == [take.id]
+        assert target.usage("alice").files == 1
+
+
 def test_source_and_target_must_be_two(scene: Scene, cloud: Cloud) -> None:
     with pytest.raises(ConfigurationError, match="one backend"):
         Migration(cloud.first, cloud.store)

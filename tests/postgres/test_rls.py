@@ -33,6 +33,10 @@ audiostore.accounts         select    -       -              -
 audiostore.accounts         insert    -       -              -
 audiostore.accounts         update    -       -              -
 audiostore.accounts         delete    -       -              -
+audiostore.migration_items  select    -       -              -
+audiostore.migration_items  insert    -       -              -
+audiostore.migration_items  update    -       -              -
+audiostore.migration_items  delete    -       -              -
 audiostore.overrides        select    -       -              -
 audiostore.overrides        insert    -       -              -
 audiostore.overrides        update    -       -              -
@@ -72,6 +76,7 @@ STATEMENTS = {
     },
     "public.audiostore_my_usage": {"insert": "(owner) values ('x')", "update": "used = 0"},
     "audiostore.accounts": {"insert": "(owner) values ('x')", "update": "committed = 0"},
+    "audiostore.migration_items": {"insert": "(id) values ('x')", "update": "state = 'done'"},
     "audiostore.overrides": {"insert": "(owner, numbers) values ('x', '{}')", "update": "numbers = '{}'"},
     "audiostore.plans": {"insert": "(name) values ('x')", "update": "total = null"},
     "audiostore.removals": {"insert": "(backend, key, due) values ('x', 'x', now())", "update": "due = now()"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -110,3 +111,18 @@ def test_a_flag_is_not_in_the_way_of_the_next_call(store: AudioStore) -> None:
     with pytest.raises(CallerGone):
         cancellation.run(lambda: store.put(b"bytes", owner="alice"))
     assert store.get(store.put(b"bytes", owner="alice")) == b"bytes"
+
+
+def test_a_batch_takes_back_what_was_done_too_late(store: AudioStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancellation, commit = Cancellation(), store.catalog.commit
+
+    def commit_and_cancel(*args: Any, **options: Any) -> Any:
+        done = commit(*args, **options)
+        cancellation.cancel()
+        return done
+
+    monkeypatch.setattr(store.catalog, "commit", commit_and_cancel)
+    with pytest.raises(CallerGone):
+        cancellation.run(lambda: store.put_many([b"bytes"], owner="alice"))
+    assert store.usage("alice").files == 0
+    assert list(store.backend.list()) == []

@@ -46,7 +46,7 @@ async function route() {
 
 function show(id) {
   for (const view of views) view.hidden = view.id !== id;
-  views.find((view) => view.id === id).querySelector("h1, [data-focus]")?.focus({ preventScroll: true });
+  views.find((view) => view.id === id).querySelector("h1").focus({ preventScroll: true });
   scrollTo(0, 0);
 }
 
@@ -84,6 +84,11 @@ function offerSignIn() {
   document.getElementById("demo-users").replaceChildren(...users);
 }
 
+// The address behind "#" names a book, so the link that skips the top of the page moves the focus itself.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  views.find((view) => !view.hidden)?.querySelector("h1").focus();
+});
 guardPage();
 try {
   config = await api.config();

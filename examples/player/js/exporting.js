@@ -12,6 +12,7 @@ export class Exporting {
   #parts = {};
   #key;
   #timer = null;
+  #busy = false;
   #listening = new AbortController();
 
   constructor(api, config, book) {
@@ -77,6 +78,7 @@ export class Exporting {
   #show({ status, progress, error, files = [], missing = [] }) {
     const { working, bar, words, done, result, lacking, begin } = this.#parts;
     const busy = status === "waiting" || status === "running";
+    this.#busy ||= busy;
     working.hidden = !busy;
     begin.disabled = busy;
     bar.value = progress;
@@ -84,8 +86,8 @@ export class Exporting {
     done.hidden = status !== "finished";
     if (status === "failed") return this.#fail(error || "The export failed. Please try again.");
     if (status !== "finished") return;
-    if (!done.dataset.said) say("The book is ready to be saved.");
-    done.dataset.said = "yes";
+    if (this.#busy) say("The book is ready to be saved."); // not if it was so when the page came
+    this.#busy = false;
     const bytes = files.reduce((sum, file) => sum + file.size, 0);
     result.textContent = `${many(files.length, "file")}, ${size(bytes)}`;
     lacking.hidden = !missing.length;

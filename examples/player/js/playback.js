@@ -9,6 +9,7 @@
 
 import { Deck } from "./deck.js";
 import { isDue } from "./links.js";
+import { lengths, placeAt, playable, whereNow, withLengths } from "./queue.js";
 
 const NEAR_END = 0.6; // seconds before the end from which the handover is timed; time updates come four times a second
 const LEAD = 0.01; // seconds that an element which is ready needs to start sounding
@@ -25,7 +26,8 @@ export class Playback extends EventTarget {
   #turn = 0; // changes with each command, so that what an older one waited for is dropped
   #handover = null;
   #renewal = null;
-  #retried = null; // the item that got a fresh link and did not play since
+  #at = 0; // the last place that is known, for when the element that had it has failed
+  #retried = null; // the path that got a fresh link and did not play since
 
   constructor(links, [first, second]) {
     super();
@@ -40,20 +42,18 @@ export class Playback extends EventTarget {
   }
 
   get time() {
-    return this.item && this.#front.item?.id === this.item.id ? this.#front.time : 0;
+    return this.#front.ready && this.#front.item.id === this.item?.id ? this.#front.time : this.#at;
   }
 
   /** Seconds of the whole queue: { before, total }, with what is unknown taken for nothing. */
   get lengths() {
-    const seconds = this.queue.map((item) => (item.path && item.duration) || 0);
-    const sum = (some) => some.reduce((total, each) => total + each, 0);
-    return { before: sum(seconds.slice(0, Math.max(0, this.index))), total: sum(seconds) };
+    return lengths(this.queue, this.index);
   }
 
   /** Play a queue from one of its items on; an item without audio stands for the next one that has some. */
   async play(queue, index = 0, at = 0) {
     this.queue = queue.map((item) => ({ ...item }));
-    const first = this.#playable(index, 1);
+    const first = playable(this.queue, index, 1);
     if (first < 0) return this.stop();
     await this.#go(first, first === index ? at : 0);
   }
@@ -80,18 +80,19 @@ export class Playback extends EventTarget {
     this.#front.release();
     this.#spare.release();
     this.index = -1;
+    this.#at = 0;
     this.#tell("stopped");
     this.#emit("section");
   }
 
   async next() {
-    const next = this.#playable(this.index + 1, 1);
+    const next = playable(this.queue, this.index + 1, 1);
     await (next < 0 ? this.stop() : this.#go(next));
   }
 
   /** Go back to the section before, or to the beginning of this one if that is over for some seconds. */
   async previous() {
-    const before = this.#playable(this.index - 1, -1);
+    const before = playable(this.queue, this.index - 1, -1);
     await (this.time > 3 || before < 0 ? this.seek(0) : this.#go(before));
   }
 
@@ -106,30 +107,22 @@ export class Playback extends EventTarget {
 
   /** Go to a time of the whole queue, in seconds. */
   async seekTotal(at) {
-    let index = this.#playable(0, 1);
-    for (let next; (next = this.#playable(index + 1, 1)) > 0 && at >= (this.queue[index].duration || 0); index = next) {
-      at -= this.queue[index].duration || 0;
-    }
-    if (index === this.index) return this.seek(at);
-    await this.#go(index, at, this.state === "paused");
+    const place = placeAt(this.queue, at);
+    if (place.index === this.index) return this.seek(place.at);
+    await this.#go(place.index, place.at, this.state === "paused");
   }
 
   /** Go on with a changed queue, at the same place of the same section. */
   async update(queue) {
     if (this.state === "stopped") return;
-    const { item, time, index: old } = this;
-    const known = new Map(this.queue.map((each) => [each.path, each.duration]));
-    this.queue = queue.map((each) => ({ ...each, duration: each.duration || known.get(each.path) }));
-    const index = this.queue.findIndex((each) => each.id === item.id);
-    if (index >= 0 && this.queue[index].path === item.path) {
-      this.index = index; // it plays on
-      this.#emit("section");
-      return this.#prepare();
-    }
-    const paused = this.state === "paused";
-    if (index >= 0 && this.queue[index].path) return this.#go(index, time, paused); // a new take of it
-    const after = this.#playable(index >= 0 ? index : old, 1);
-    await (after < 0 ? this.stop() : this.#go(after, 0, paused));
+    const { item, time } = this;
+    this.queue = withLengths(queue, this.queue);
+    const { index, same, replaced } = whereNow(this.queue, item, this.index);
+    if (index < 0) return this.stop();
+    if (!same) return this.#go(index, replaced ? time : 0, this.state === "paused");
+    this.index = index; // it plays on
+    this.#emit("section");
+    await this.#prepare();
   }
 
   // --- one section ---------------------------------------------------------------------------------------------------
@@ -140,17 +133,16 @@ export class Playback extends EventTarget {
     this.#forgetHandover();
     const changed = index !== this.index;
     this.index = index;
+    this.#at = at;
     this.#tell(paused ? "paused" : "loading");
     if (changed) this.#emit("section");
     try {
+      this.#front.audio.pause();
       if (at === 0 && this.#holds(this.#spare, item)) {
-        this.#front.audio.pause();
-        this.#swap();
+        [this.#front, this.#spare] = [this.#spare, this.#front];
       } else {
-        this.#front.audio.pause();
         const link = await this.#links.get(item.path);
-        if (turn !== this.#turn) return;
-        await this.#front.load(item, link, at);
+        if (turn === this.#turn) await this.#front.load(item, link, at);
         if (turn !== this.#turn) return;
       }
       this.#emit("time");
@@ -166,10 +158,9 @@ export class Playback extends EventTarget {
       await audio.play();
     } catch (error) {
       if (turn !== this.#turn || error.name === "AbortError") return;
-      if (error.name !== "NotAllowedError") throw error;
+      if (error.name !== "NotAllowedError") return this.#recover(error);
       this.#tell("paused"); // the browser wants a click first
-      this.#emit("trouble", { item: this.item, error: new Error("Press play to go on.") });
-      return;
+      return this.#emit("trouble", { item: this.item, error: new Error("Press play to go on.") });
     }
     if (turn !== this.#turn) return;
     this.#tell("playing");
@@ -181,19 +172,20 @@ export class Playback extends EventTarget {
   async #recover(error) {
     const { item, time } = this;
     if (error.name === "AbortError") return;
-    if (this.#retried !== item) {
-      this.#retried = item;
+    if (this.#retried !== item.path) {
+      this.#retried = item.path;
       this.#links.forget(item.path);
       return this.#go(this.index, time, this.state === "paused");
     }
     this.#emit("trouble", { item, error });
-    await this.next();
+    if (error.status === 0) this.pause(); // no network: the others could not be heard either
+    else await this.next();
   }
 
   // --- the next section ----------------------------------------------------------------------------------------------
 
   async #prepare() {
-    const next = this.queue[this.#playable(this.index + 1, 1)];
+    const next = this.#following;
     if (!next || this.#holds(this.#spare, next) || !this.#spare.audio.paused) return;
     const turn = this.#turn;
     try {
@@ -206,18 +198,18 @@ export class Playback extends EventTarget {
 
   #timeHandover() {
     const { left, audio } = this.#front;
-    const next = this.queue[this.#playable(this.index + 1, 1)];
+    const next = this.#following;
     if (this.#handover || audio.paused || left > NEAR_END || !next || !this.#holds(this.#spare, next)) return;
     this.#handover = setTimeout(() => this.#crossOver(), Math.max(0, left - LEAD) * 1000);
   }
 
   #crossOver() {
     this.#forgetHandover();
-    const next = this.#playable(this.index + 1, 1);
+    const next = playable(this.queue, this.index + 1, 1);
     if (next < 0) return this.stop();
     if (!this.#holds(this.#spare, this.queue[next])) return this.#go(next);
     this.index = next;
-    this.#swap(); // the other one plays its last instants out
+    [this.#front, this.#spare] = [this.#spare, this.#front]; // the other one plays its last instants out
     this.#emit("section");
     return this.#start(++this.#turn);
   }
@@ -231,13 +223,15 @@ export class Playback extends EventTarget {
 
   #planRenewal(wait = this.#front.link.dueAt - Date.now()) {
     clearTimeout(this.#renewal);
-    this.#renewal = setTimeout(() => this.#renew(), Math.min(Math.max(0, wait), 2 ** 31 - 1));
+    this.#renewal = setTimeout(() => this.#renew(), Math.min(Math.max(1, wait), 2 ** 31 - 1));
   }
 
   async #renew() {
     const turn = this.#turn;
     const front = this.#front;
-    if (this.state !== "playing" || !isDue(front.link)) return; // one that pauses gets its link when it goes on
+    if (this.state === "stopped" || this.state === "paused") return; // it gets its link when it goes on
+    if (!isDue(front.link)) return this.#planRenewal(); // timers may be early
+    if (this.state === "loading") return this.#planRenewal(AGAIN / 10);
     if (front.left < 2 * NEAR_END) return this.#planRenewal(AGAIN); // the next section has a link of its own
     try {
       const link = await this.#links.get(this.item.path);
@@ -248,7 +242,7 @@ export class Playback extends EventTarget {
       const wait = Math.max(0, this.#spare.time - front.time - LEAD) * 1000;
       await new Promise((resolve) => setTimeout(resolve, wait));
       if (turn !== this.#turn || front !== this.#front) return;
-      this.#swap();
+      [this.#front, this.#spare] = [this.#spare, this.#front];
       await this.#front.audio.play();
       front.audio.pause();
       this.#planRenewal();
@@ -258,26 +252,18 @@ export class Playback extends EventTarget {
     }
   }
 
-  // --- small things --------------------------------------------------------------------------------------------------
-
-  #playable(from, step) {
-    for (let index = from; index >= 0 && index < this.queue.length; index += step) {
-      if (this.queue[index].path) return index;
-    }
-    return -1;
+  get #following() {
+    return this.queue[playable(this.queue, this.index + 1, 1)];
   }
 
   #holds(deck, item) {
     return deck.ready && deck.time === 0 && deck.item.path === item.path && !isDue(deck.link);
   }
 
-  #swap() {
-    [this.#front, this.#spare] = [this.#spare, this.#front];
-  }
-
   #listen(deck) {
     const on = (event, act) => deck.audio.addEventListener(event, () => deck === this.#front && this.item && act());
     on("timeupdate", () => {
+      if (deck.ready) this.#at = deck.time;
       this.#emit("time");
       this.#timeHandover();
     });
@@ -293,7 +279,11 @@ export class Playback extends EventTarget {
       this.#retried = null;
       if (this.state === "loading") this.#tell("playing");
     });
-    on("error", () => deck.ready && this.#recover(deck.audio.error)); // while it loads, the load tells
+    on("error", () => {
+      if (!deck.ready) return; // while it loads, the load tells
+      deck.ready = false;
+      this.#recover(deck.audio.error);
+    });
     deck.audio.addEventListener("ended", () => deck === this.#spare && this.#prepare());
   }
 

@@ -55,11 +55,12 @@ export class SectionView {
     parts.more.setAttribute("aria-label", `More for ${name}`);
     parts.file.setAttribute("aria-label", `Choose a recording for ${name}`);
     parts.fileName.textContent = filename ?? "";
-    parts.time.textContent = audioPath ? clock(duration) : "";
+    parts.time.textContent = audioPath && !badge ? clock(duration) : "";
     parts.choose.textContent = audioPath ? (badge ? "Attach again" : "Replace recording") : "Choose a recording";
     parts.wave.hidden = !audioPath || Boolean(badge && verdict !== "unknown");
     parts.attach.hidden = Boolean(audioPath) && !badge;
     parts.detach.hidden = !audioPath;
+    parts.hint.classList.toggle("pointer-only", !badge);
     parts.hint.textContent = badge && audioPath ? badge[1] : "or drop it here";
     parts.badge.hidden = !badge;
     parts.badge.textContent = badge?.[0] ?? "";

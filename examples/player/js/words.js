@@ -38,7 +38,7 @@ export function told(error) {
       ? "The recording could not be loaded. Is the network there?"
       : "This recording can’t be played here.";
   }
-  const { needed, available } = error.facts ?? {};
-  const room = Number.isFinite(needed) && Number.isFinite(available);
-  return room ? `${error.message} It needs ${size(needed)}, and ${size(available)} are left.` : error.message;
+  const { needed, used, quota, kind } = error.facts ?? {};
+  if (kind === "files" || ![needed, used, quota].every(Number.isFinite)) return error.message;
+  return `${error.message} This one needs ${size(needed)}, and ${size(Math.max(0, quota - used))} are left.`;
 }

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, Unpack, cast
 
-from audiostore.aio.feeding import Feed, bytes_of, items_of, name_of
+from audiostore.aio.feeding import bytes_of, items_from, name_of
 from audiostore.aio.streams import AsyncByteStream, AsyncReply, Pages
-from audiostore.cancelling import undo_if_cancelled
+from audiostore.cancelling import cancelled_flag, undo_if_cancelled
 from audiostore.events import Handler
 from audiostore.models import AudioFile, PlaceId, parse_text
 from audiostore.reports import Batch
@@ -47,23 +47,23 @@ def _awaited(
 
 
 def _fed(
-    method: Callable[Concatenate[AudioStore, _P], _T], word: str, feed: Callable[[Any], Feed[Any] | None]
+    method: Callable[Concatenate[AudioStore, _P], _T], word: str
 ) -> Callable[Concatenate[AsyncAudioStore, _P], Coroutine[Any, Any, _T]]:
-    """Like ``_awaited``, for a *method* whose argument *word* may be asynchronous here: then *feed* brings it."""
+    """Like ``_awaited``, for a *method* whose argument *word* gives bytes, which may be asynchronous here."""
     names = list(signature(method).parameters)[1:]
 
     @wraps(method)
     async def call(self: AsyncAudioStore, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         given = dict(zip(names, args, strict=False)) | kwargs
         source = given.get(word)
-        feeding = feed(source)
-        if feeding is None:
+        feed = bytes_of(source)
+        if feed is None:
             return await self._threads.call(partial(method, self.store, *args, **kwargs))
-        given[word] = feeding
+        given[word] = feed
         if "filename" in names and given.get("filename") is None:
             given["filename"] = name_of(source)
         untyped = cast("Callable[..., _T]", method)
-        return await self._threads.feed(feeding, partial(untyped, self.store, **given))
+        return await self._threads.feed(feed, partial(untyped, self.store, **given))
 
     return call
 
@@ -142,8 +142,8 @@ class AsyncAudioStore:
         """Make a store over a synchronous ``supabase.Client``, as ``AudioStore.from_supabase``."""
         return cls(AudioStore.from_supabase(client, bucket=bucket, **options), workers=workers, uploads=uploads)
 
-    put = _fed(AudioStore.put, "source", bytes_of)
-    replace = _fed(AudioStore.replace, "source", bytes_of)
+    put = _fed(AudioStore.put, "source")
+    replace = _fed(AudioStore.replace, "source")
 
     async def put_many(
         self,
@@ -171,7 +171,7 @@ class AsyncAudioStore:
     begin_upload = _awaited(AudioStore.begin_upload)
     finish_upload = _awaited(AudioStore.finish_upload)
     cancel_upload = _awaited(AudioStore.cancel_upload)
-    receive = _fed(AudioStore.receive, "body", bytes_of)
+    receive = _fed(AudioStore.receive, "body")
 
     find = _awaited(AudioStore.find)
     list = _paged(AudioStore.list, PAGE)
@@ -222,7 +222,24 @@ class AsyncAudioStore:
     promote = _awaited(AudioStore.promote)
     promote_all = _paged(AudioStore.promote_all, 1)
     delete = _awaited(AudioStore.delete)
-    delete_many = _fed(AudioStore.delete_many, "files", items_of)
+
+    async def delete_many(
+        self,
+        files: AsyncIterable[AudioFile | str] | Iterable[AudioFile | str],
+        *,
+        owner: str | None = None,
+        progress: Told[None] | None = None,
+    ) -> Batch[None]:
+        """Delete many files, as ``AudioStore.delete_many``; *files* may be asynchronous. *progress* runs in a thread.
+
+        >>> async def empty(astore):
+        ...     return (await astore.delete_many(astore.list(owner="alice", project="p1"))).results()
+        """
+        if not isinstance(files, AsyncIterable):
+            return await self._threads.call(partial(self.store.delete_many, files, owner=owner, progress=progress))
+        feed = items_from(files)
+        return await self._threads.feed(feed, partial(self.store.delete_many, feed, owner=owner, progress=progress))
+
     delete_project = _awaited(AudioStore.delete_project)
     delete_owner = _awaited(AudioStore.delete_owner)
 
@@ -264,7 +281,9 @@ class AsyncAudioStore:
     async def run(self, function: Callable[Concatenate[AudioStore, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run a *function* of your own, which takes the synchronous store first, in one of the threads.
 
-        For what blocks and is not a call of the store: a library that wants a file object, an export.
+        For what blocks and is not a call of the store: a library that wants a file object, an export. If it takes a
+        ``cancelled`` and is not given one, it gets what tells that this call is cancelled. Cancelled, the store's call
+        that it is in, or the next one, is undone and ends it; what was done before is the function's own to take back.
 
         >>> def head(store, take):
         ...     with store.open(take) as file:
@@ -272,7 +291,13 @@ class AsyncAudioStore:
         >>> async def main(astore, take):
         ...     return await astore.run(head, take)
         """
-        return await self._threads.call(partial(function, self.store, *args, **kwargs))
+
+        def call() -> _T:
+            if "cancelled" in kwargs or "cancelled" not in signature(function).parameters:
+                return function(self.store, *args, **kwargs)
+            return cast("Callable[..., _T]", function)(self.store, *args, **kwargs, cancelled=cancelled_flag())
+
+        return await self._threads.call_all(call)
 
     @property
     def signer(self) -> LinkSigner:

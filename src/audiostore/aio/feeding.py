@@ -104,11 +104,6 @@ def bytes_of(source: Any) -> Feed[bytes] | None:
     return bytes_from(cast("AsyncIterable[bytes]", source)) if hasattr(source, "__aiter__") else None
 
 
-def items_of(source: Any) -> Feed[Any] | None:
-    """Give a feed of *source*'s items if it is asynchronous, else None."""
-    return items_from(cast("AsyncIterable[Any]", source)) if hasattr(source, "__aiter__") else None
-
-
 def name_of(source: Any) -> str | None:
     """Give the name that an asynchronous file bears, if it does."""
     return base_name(getattr(source, "filename", None) or getattr(source, "name", None))

@@ -108,11 +108,16 @@ class Pages(AsyncIterator[_T], Generic[_T]):
         self._size = page
         self._rest: Iterator[_T] | None = None
         self._page: Iterator[_T] = iter(())
+        self._lost = False
 
     async def __anext__(self) -> _T:
         for item in self._page:
             return item
+        if self._lost:
+            raise Unavailable("a page of this listing broke off, so there is a hole in it", retryable=True)
+        self._lost = True
         page = await self._threads.call(self._next_page)
+        self._lost = False
         if not page:
             raise StopAsyncIteration
         self._page = iter(page)

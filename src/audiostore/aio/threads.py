@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 
 from audiostore.aio.feeding import Feed
 from audiostore.cancelling import CallerGone, Cancellation
-from audiostore.errors import AudioStoreError
+from audiostore.errors import AudioStoreError, Cancelled
 
 _T = TypeVar("_T")
 _log = logging.getLogger("audiostore")
@@ -32,7 +31,6 @@ class Threads:
         if min(workers, uploads) < 1:
             raise ValueError("workers and uploads must be at least 1")
         self._sizes = {"call": workers, "upload": uploads}
-        self._lock = threading.Lock()
         # By process: threads don't survive a fork.
         self._pools: dict[tuple[int, str], ThreadPoolExecutor] = {}
 
@@ -43,6 +41,10 @@ class Threads:
         undone or done; what had been made by then is taken back. Raises what *function* raises.
         """
         return await self._run("call", function, None)
+
+    async def call_all(self, function: Callable[[], _T]) -> _T:
+        """Run a *function* that makes calls of its own: what they gave it is its own to take back."""
+        return await self._run("call", function, None, calls=True)
 
     async def feed(self, feed: Feed[Any], function: Callable[[], _T]) -> _T:
         """Run *function*, which iterates over *feed*; its source is read here, in the caller's task."""
@@ -68,8 +70,7 @@ class Threads:
 
     async def close(self, last: Callable[[], object]) -> None:
         """Wait for all that is running, end the threads, and run *last*; the next call makes new threads."""
-        with self._lock:
-            pools = [self._pools.pop(key) for key in list(self._pools) if key[0] == os.getpid()]
+        pools = [self._pools.pop(key) for key in list(self._pools) if key[0] == os.getpid()]
 
         def end() -> None:
             for pool in pools:
@@ -83,8 +84,8 @@ class Threads:
         if gone is not None:
             raise gone
 
-    async def _run(self, kind: str, function: Callable[[], _T], feed: Feed[Any] | None) -> _T:
-        cancellation, woken = Cancellation(), _Waker()
+    async def _run(self, kind: str, function: Callable[[], _T], feed: Feed[Any] | None, *, calls: bool = False) -> _T:
+        cancellation, woken = Cancellation(calls=calls), _Waker()
         if feed is not None:
             feed.on_hunger(woken.wake)
         job = self._pool(kind).submit(copy_context().run, partial(cancellation.run, function))
@@ -113,7 +114,7 @@ class Threads:
             undoing = self._pool("call").submit(copy_context().run, cancellation.undo)
             await _settled(undoing)
             error = undoing.exception()
-        if isinstance(error, CallerGone) or error is None:
+        if error is None or isinstance(error, CallerGone | Cancelled):
             return
         gone.add_note(f"and the call that was cancelled failed: {error!r}")
         if not isinstance(error, AudioStoreError):
@@ -121,10 +122,10 @@ class Threads:
 
     def _pool(self, kind: str) -> ThreadPoolExecutor:
         key = (os.getpid(), kind)
-        with self._lock:
-            if key not in self._pools:
-                self._pools[key] = ThreadPoolExecutor(self._sizes[kind], f"audiostore-{kind}")
-            return self._pools[key]
+        if key not in self._pools:
+            # Without a lock, which a fork could leave locked for ever; one too many has no threads yet.
+            self._pools.setdefault(key, ThreadPoolExecutor(self._sizes[kind], f"audiostore-{kind}"))
+        return self._pools[key]
 
 
 class _Waker:

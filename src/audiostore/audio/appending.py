@@ -15,7 +15,7 @@ from audiostore.audio.parts import Part
 from audiostore.errors import AudioStoreError, UnsupportedAudio, from_os_error
 
 _BLOCK = 256 * 1024
-_MOST = 0xFFFFFFFF
+_MOST = _ELSEWHERE = 0xFFFFFFFF
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _STEREO = 2
 _KIND_TAIL = bytes.fromhex("000000001000800000aa00389b71")
@@ -135,7 +135,8 @@ def _header(info: AudioInfo, speakers: int, width: int, length: int, tags: Mappi
     # Sizes of more than 32 bits stand in a chunk of their own (RF64, EBU Tech 3306).
     size = 4 + 36 + len(body) + 8 + length + after
     sizes = b"ds64" + struct.pack("<IQQQI", 28, size, length, length // width, 0)
-    return b"RF64" + struct.pack("<I", _MOST) + b"WAVE" + sizes + body + b"data" + struct.pack("<I", _MOST)
+    elsewhere = struct.pack("<I", _ELSEWHERE)
+    return b"RF64" + elsewhere + b"WAVE" + sizes + body + b"data" + elsewhere
 
 
 def _format(info: AudioInfo, speakers: int, width: int) -> bytes:

@@ -71,16 +71,17 @@ class Wanted:
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:
         """Turn ``as_dict`` back."""
-        loudness, cover, chapters = given["loudness"], given["cover"], given["chapters"]
-        longest = given["max_part"]
+        loudness, cover, longest = given["loudness"], given["cover"], given["max_part"]
+        chapters: str | list[dict[str, Any]] | None = given["chapters"]
         parsed: dict[str, Any] = {
+            **given,
             "target": Target.from_dict(given["target"]),
             "loudness": None if loudness is None else Preset(**loudness),
             "cover": None if cover is None else b64decode(cover),
             "chapters": tuple(Chapter(**each) for each in chapters) if isinstance(chapters, list) else chapters,
             "max_part": None if longest is None else timedelta(seconds=longest),
         }
-        return cls(**{**given, **parsed})
+        return cls(**parsed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,8 @@ class Made:
     def from_dict(cls, given: Mapping[str, Any]) -> Self:
         """Turn ``as_dict`` back."""
         marks = tuple(Mark(**each) for each in given["marks"])
-        return cls(**{**given, "path": Path(given["path"]), "marks": marks})
+        facts: dict[str, Any] = {**given, "path": Path(given["path"]), "marks": marks}
+        return cls(**facts)
 
 
 class Watch:
@@ -169,14 +171,15 @@ def _fits(parts: Sequence[Part], looks: Sequence[Look], wanted: Wanted) -> bool:
 
 
 def _unlike(looks: Sequence[Look], wanted: Wanted) -> UnsupportedAudio:
-    first = looks[0]
-    for number, each in enumerate(looks):
+    """Name the first part that does not go with those before it, or does not go at all."""
+    first, number = looks[0], 0
+    for number, each in enumerate(looks):  # noqa: B007 - used after the loop
         other = each.alike != first.alike or each.samples_alike != first.samples_alike
-        if other or not wanted.target.fits(each.info):
-            info = each.info
-            told = f"{info.codec}, {info.sample_rate} Hz, {info.channels} channels"
-            return UnsupportedAudio("unlike", f"part {number} ({told}) would have to be encoded", part=number)
-    return UnsupportedAudio("unlike", f"{first.info.codec} would have to be encoded")
+        if other or not (each.alike or can_append([each])) or not wanted.target.fits(each.info):
+            break
+    info = looks[number].info
+    told = f"{info.codec}, {info.sample_rate} Hz, {info.channels} channels"
+    return UnsupportedAudio("unlike", f"part {number} ({told}) would have to be encoded", part=number)
 
 
 # --- the three ways ---------------------------------------------------------------------------------------------------

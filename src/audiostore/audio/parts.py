@@ -62,8 +62,8 @@ class Part:
     @classmethod
     def from_dict(cls, source: Any, given: Mapping[str, Any]) -> Self:
         """Turn ``as_dict`` back, for *source*."""
-        times = {name: timedelta(seconds=given[name]) for name in _TIMES}
-        return cls(source, **{**given, **times})
+        facts: dict[str, Any] = {**given, **{name: timedelta(seconds=given[name]) for name in _TIMES}}
+        return cls(source, **facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

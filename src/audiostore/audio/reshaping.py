@@ -31,6 +31,7 @@ class Reshaper:
         self.layout = layout
         self.sample_rate = sample_rate
         self.samples = 0
+        self._base = Fraction(1, sample_rate)
         self._resampler: AudioResampler | None = None
         self._kind: tuple[object, ...] = ()
 
@@ -54,7 +55,7 @@ class Reshaper:
         for frame in frames:
             if frame is not None and frame.samples:
                 frame.pts = self.samples
-                frame.time_base = Fraction(1, self.sample_rate)
+                frame.time_base = self._base
                 self.samples += frame.samples
                 yield frame
 
@@ -102,4 +103,5 @@ def pulled(graph: Graph) -> Iterator[AudioFrame]:
 
 def packed(frame: AudioFrame) -> bytes:
     """Give the bytes of a frame whose channels are interleaved, without what alignment added."""
-    return bytes(frame.planes[0])[: frame.samples * frame.format.bytes * len(frame.layout.channels)]
+    # Of its layout, only the count is cheap to ask for; a frame of an mp3 is decoded in the time the rest takes.
+    return bytes(frame.planes[0])[: frame.samples * frame.format.bytes * frame.layout.nb_channels]

@@ -13,6 +13,7 @@ from audiostore.cli.outcomes import Outcome
 from audiostore.cli.parsing import by, common_options, parse_duration, text_option
 from audiostore.cli.session import Session, pass_session
 from audiostore.cli.showing import columns, counted, show, shown
+from audiostore.export import Exports
 from audiostore.reports import AuditReport, Drift, SweepReport
 from audiostore.sizes import format_size
 
@@ -28,14 +29,18 @@ from audiostore.sizes import format_size
 @common_options
 @pass_session
 def sweep(session: Session, *, orphans: bool, grace: timedelta | None) -> None:
-    """Finish or undo what was interrupted. Run it every few minutes, e.g. from cron; any number at once is fine."""
+    """Finish or undo what was interrupted, and remove exports in EXPORT_FOLDER that are expired.
+
+    Run it every few minutes, e.g. from cron; any number at once is fine.
+    """
     if grace is not None and not orphans:
         raise click.UsageError("--grace needs --orphans")
     store = session.store()
     report = (
         store.sweep() if not orphans else store.sweep(orphans=True, grace=timedelta(days=1) if grace is None else grace)
     )
-    show(asdict(report), as_json=session.as_json, text=_swept(report))
+    exports = _sweep_exports(session)
+    show(asdict(report) | {"exports": exports}, as_json=session.as_json, text=_swept(report, exports))
 
 
 @click.command(short_help="Compare ledger, records and bytes.")
@@ -58,13 +63,22 @@ def audit(context: click.Context, owner: str | None, *, repair: bool) -> None:
         context.exit(Outcome.FINDINGS)
 
 
-def _swept(report: SweepReport) -> Iterator[str]:
+def _sweep_exports(session: Session) -> int:
+    folder = None if session.settings is None else session.settings.export_folder
+    if folder is None or not folder.is_dir():
+        return 0
+    swept = Exports(session.store(), folder).sweep()
+    return swept.expired + swept.dead
+
+
+def _swept(report: SweepReport, exports: int) -> Iterator[str]:
     counts = [
         (report.expired, "reservations expired"),
         (report.erased, "objects erased"),
         (report.postponed, "objects could not be erased, they wait for a later sweep"),
         (report.staging, "folders of dead processes removed"),
         (report.orphans, "orphans queued"),
+        (exports, "exports expired, or cut off, removed"),
     ]
     rows = [(str(count), what) for count, what in counts if count]
     return columns(rows, right=(0,)) if rows else iter(["nothing to do"])

@@ -86,6 +86,7 @@ class Studio:
         from audiostore.audio import Part, join, probe
 
         options, path = self.options, self.journal.place(digest, suffix_of(to))
+        wishes = self._wishes(to, kind)
         missing = [each for _, each in fetched if isinstance(each, MissingSection)]
         there = [(heard, each) for heard, each in fetched if isinstance(each, Path)]
         while there:
@@ -110,9 +111,12 @@ class Studio:
                     cover=self.cover,
                     progress=progress,
                     cancelled=self.cancelled,
-                    **self._wishes(to, kind),
+                    **wishes,
                 )
             except UnsupportedAudio as error:
+                if error.code == "silent" and wishes.pop("loudness", None):
+                    wishes.pop("room_tone", None)
+                    continue  # there is nothing in it that could be made louder: then it stays as it is
                 if error.part is None:
                     raise
                 heard, _ = there.pop(error.part)

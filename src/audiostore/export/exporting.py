@@ -14,7 +14,7 @@ from audiostore.errors import AlreadyExists, Cancelled, Unavailable
 from audiostore.export.books import Book
 from audiostore.export.chapters import Edit, Share
 from audiostore.export.covers import Cover, read_cover
-from audiostore.export.journal import claimed, on_disk
+from audiostore.export.journal import claimed, on_disk, read_json, write_json
 from audiostore.export.making import Order, check, make, plan_names
 from audiostore.export.options import ExportOptions, Loudness, OnMissing
 from audiostore.export.references import Originals
@@ -25,6 +25,7 @@ from audiostore.store import AudioStore
 
 WORK = ".audiostore-export"
 """The folder, in the target, of what is not finished."""
+_SEEN = "seen.json"
 
 
 class Wishes(TypedDict, total=False):
@@ -95,7 +96,8 @@ def export(
     check(book, wanted)
     folder = Path(to)
     plan = plan_names(book)
-    taken = [name for name in plan.names(book, wanted) if os.path.lexists(folder / name)]
+    ours_already = (read_json(folder / WORK / _SEEN) or {}).get("names", [])
+    taken = [name for name in plan.names(book, wanted) if os.path.lexists(folder / name) and name not in ours_already]
     if taken and not overwrite:
         raise AlreadyExists(str(folder / taken[0]))
     order = Order(
@@ -116,6 +118,8 @@ def export(
             raise Unavailable(f"an export into {folder} is going on already", retryable=True)
         try:
             done = make(order, work)
+            # If we are killed in the middle of it, the next call knows which files are not somebody else's.
+            write_json(work / _SEEN, {"names": [each.name for each in done.files]})
             files = done.publish(folder)
         except Cancelled:
             shutil.rmtree(work, ignore_errors=True)

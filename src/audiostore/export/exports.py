@@ -23,7 +23,7 @@ from audiostore.export.making import Order, check, make
 from audiostore.export.options import ExportOptions
 from audiostore.export.references import Originals
 from audiostore.export.results import Export, is_zip
-from audiostore.export.shelf import Shelf, folders, remove, remove_if_empty
+from audiostore.export.shelf import Shelf, folders, is_begun_just_now, remove, remove_if_empty
 from audiostore.ids import new_id
 from audiostore.models import AudioFile, parse_text
 from audiostore.settings import Settings
@@ -35,7 +35,10 @@ WORK = "work"
 _BOOK, _COVER, _STOP = "book.json", "cover", "stop"
 _TOLD_EVERY = 0.5
 """Seconds between two notes of how far an export is."""
-_PATIENCE, _STEP = 50, 0.02
+_PATIENCE = 1.0
+"""Seconds in which whoever only looks whether an export is run must be done."""
+_GRACE = timedelta(hours=1)
+"""How long after its end an export's files stay: somebody may be in the middle of a download."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +134,10 @@ class Exports:
             created_at=now,
             expires_at=now + self.retention,
         )
-        folder = self._shelf.place(export.id, export.owner)
-        beside = folder.with_name(f".new-{export.id}")
-        with on_disk(folder):
-            beside.mkdir(parents=True, mode=0o700)
-            write_json(beside / _BOOK, {"book": book.as_dict(), "options": wanted.as_dict()})
-            if picture is not None:
-                write_file(beside / _COVER, picture)
+        beside = self._shelf.prepare(export)
+        write_json(beside / _BOOK, {"book": book.as_dict(), "options": wanted.as_dict()})
+        if picture is not None:
+            write_file(beside / _COVER, picture)
         self._shelf.begin(export, beside)
         return export
 
@@ -162,12 +162,10 @@ class Exports:
         """
         self.get(id, owner=owner)
         folder = self._shelf.place(id, owner)
-        for _ in range(_PATIENCE):  # somebody may only be looking whether it runs
-            with claimed(folder) as ours:
-                if ours:
-                    return self._run(id, owner, edit, progress, cancelled)
-            time.sleep(_STEP)
-        raise Unavailable(f"export {id} is being run elsewhere", retryable=True)
+        with claimed(folder, patience=_PATIENCE) as ours:
+            if not ours:
+                raise Unavailable(f"export {id} is being run elsewhere", retryable=True)
+            return self._run(id, owner, edit, progress, cancelled)
 
     def get(self, id: str, *, owner: str) -> Export:
         """Give the export as it is now.
@@ -201,15 +199,15 @@ class Exports:
             return
         with on_disk(folder):
             (folder / _STOP).touch()
-        with claimed(folder) as ours:
-            if ours:
-                self._shelf.note(replace(export, state="failed", error=Cancelled.__name__))
+        if export.state == "waiting":
+            with claimed(folder, patience=_PATIENCE) as ours:
+                if ours:
+                    self._shelf.note(replace(export, state="failed", error=Cancelled.__name__))
 
     def delete(self, id: str, *, owner: str) -> None:
         """Remove the export and its files now. Raises Unavailable (``retryable``) while it is run: ``cancel`` first."""
-        self.get(id, owner=owner)
-        folder = self._shelf.place(id, owner)
-        with claimed(folder) as ours:
+        export, folder = self.get(id, owner=owner), self._shelf.place(id, owner)
+        with claimed(folder, patience=0.0 if export.state == "running" else _PATIENCE) as ours:
             if not ours:
                 raise Unavailable(f"export {id} is being run", retryable=True)
             remove(folder)
@@ -220,11 +218,13 @@ class Exports:
         expired = dead = 0
         for owner in self._shelf.owners():
             for folder in folders(owner):
+                if is_begun_just_now(folder):
+                    continue
                 with claimed(folder) as ours:
                     if not ours:
                         continue  # it is alive
                     export = None if folder.name.startswith(".") else self._shelf.read(folder)
-                    if export is None or self._is_over(export):
+                    if export is None or self._is_over(export, by=_GRACE):
                         expired += export is not None
                         remove(folder)
                     elif tidy(folder / WORK):
@@ -282,7 +282,9 @@ class Exports:
         folder, export = self._shelf.place(id, owner), self.get(id, owner=owner)
         if export.state == "finished":
             return export
-        (folder / _STOP).unlink(missing_ok=True)
+        with on_disk(folder):
+            (folder / _STOP).unlink(missing_ok=True)
+            cover = (folder / _COVER).read_bytes() if (folder / _COVER).exists() else None
         facts = read_json(folder / _BOOK)
         assert facts is not None  # it was there before the note was
         export = replace(export, state="running", error=None)
@@ -292,7 +294,7 @@ class Exports:
             store=self.store,
             book=Book.from_dict(facts["book"]),
             options=ExportOptions.from_dict(facts["options"]),
-            cover=(folder / _COVER).read_bytes() if (folder / _COVER).exists() else None,
+            cover=cover,
             originals=self.originals,
             edit=edit,
             progress=telling,
@@ -303,8 +305,11 @@ class Exports:
                 done = make(order, folder / WORK)
                 files = done.publish(folder / "files")
                 operation.learn(bytes=sum(each.size for each in files))
-        except BaseException as error:
-            self._note_failure(telling.export, error)
+        except Exception as error:
+            self._note_end(replace(telling.export, state="failed", error=type(error).__name__), error)
+            raise
+        except BaseException as error:  # the process is asked to end: the next one goes on
+            self._note_end(replace(telling.export, state="waiting"), error)
             raise
         finished = replace(
             export,
@@ -318,16 +323,15 @@ class Exports:
         shutil.rmtree(folder / WORK, ignore_errors=True)
         return finished
 
-    def _note_failure(self, export: Export, error: BaseException) -> None:
-        _log.warning("export %s failed: %s", export.id, error)
-        missing = getattr(error, "missing", ())
+    def _note_end(self, export: Export, error: BaseException) -> None:
+        _log.warning("export %s ended early: %s", export.id, error or type(error).__name__)
         try:
-            self._shelf.note(replace(export, state="failed", error=type(error).__name__, missing=tuple(missing)))
+            self._shelf.note(replace(export, missing=tuple(getattr(error, "missing", ()))))
         except AudioStoreError as another:  # a full disk: it is found to be waiting, then
-            _log.warning("the failure of export %s could not be noted: %s", export.id, another)
+            _log.warning("the end of export %s could not be noted: %s", export.id, another)
 
-    def _is_over(self, export: Export) -> bool:
-        return export.expires_at is not None and export.expires_at <= self._now()
+    def _is_over(self, export: Export, *, by: timedelta = timedelta(0)) -> bool:
+        return export.expires_at is not None and export.expires_at + by <= self._now()
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

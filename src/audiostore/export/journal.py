@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from audiostore.ids import new_id
 
 FETCHED, CHAPTERS = "fetched", "chapters"
 """Folders in a work folder: of sections on their way, and of the chapters that are finished."""
+_STEP = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,15 +83,16 @@ class Journal:
 
 def tidy(work: Path) -> bool:
     """Remove what a killed process left half-made in its work folder; whether there was anything."""
-    half = [work / FETCHED, *work.glob(".*"), *(work / CHAPTERS).glob(".*")]
-    found = [each for each in half if os.path.lexists(each)]
+    found = False
     with on_disk(work):
-        for each in found:
+        for each in [work / FETCHED, *work.rglob(".*")]:
             if each.is_dir():
                 shutil.rmtree(each)
-            else:
+                found = True
+            elif each.exists():  # not with a folder that is gone already
                 each.unlink()
-    return bool(found)
+                found = True
+    return found
 
 
 def digest_of(facts: Any) -> str:
@@ -143,7 +146,8 @@ def sync(path: Path) -> None:
 
 def publish(source: Path, target: Path) -> None:
     """Give the bytes of *source* a further name, over whatever has it; where that can't be, copy them."""
-    beside = target.with_name(f".{new_id()}.part")
+    # Not beside the target: what a kill leaves must lie where it is looked for.
+    beside = source.with_name(f".{new_id()}.part")
     with on_disk(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -158,20 +162,30 @@ def publish(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def claimed(folder: Path) -> Generator[bool]:
-    """Tell whether *folder* is ours alone until the end of the block. The claim dies with the process."""
+def claimed(folder: Path, *, patience: float = 0.0) -> Generator[bool]:
+    """Tell whether *folder* is ours alone until the end of the block. The claim dies with the process.
+
+    With *patience* (seconds) somebody who is only looking is waited for.
+    """
     with on_disk(folder):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        # Once it is ours it may yet have been removed, or replaced, between the two calls.
+        yield _locked(handle, time.monotonic() + patience) and _is_still(folder, handle)
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int, until: float) -> bool:
+    while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_STEP)
         else:
-            # It may have been removed, or replaced, between the two calls.
-            yield _is_still(folder, handle)
-    finally:
-        os.close(handle)
+            return True
 
 
 def _is_still(folder: Path, handle: int) -> bool:

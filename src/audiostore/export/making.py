@@ -144,7 +144,9 @@ class _Making:
     def _make_audio(self) -> None:
         _require_audio()
         order, book, options = self.order, self.order.book, self.order.options
-        references = resolve(order.store, book, originals=order.originals, workers=options.workers)
+        references = resolve(
+            order.store, book, originals=order.originals, workers=options.workers, cancelled=lambda: order.is_cancelled
+        )
         self._note_missing(each for each in references if isinstance(each, MissingSection))
         heard = [
             [each for each in chapter if isinstance(each, Heard)]

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from audiostore.errors import NotFound, from_os_error
+from audiostore.errors import Cancelled, NotFound, from_os_error
 from audiostore.export.books import Book
 from audiostore.export.results import MissingSection, Reason
 from audiostore.export.sections import BookSection
@@ -49,15 +49,23 @@ class Heard:
 Reference: TypeAlias = Heard | MissingSection
 
 
-def resolve(store: AudioStore, book: Book, *, originals: Originals | None, workers: int) -> list[Reference]:
+def resolve(
+    store: AudioStore,
+    book: Book,
+    *,
+    originals: Originals | None,
+    workers: int,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> list[Reference]:
     """Look up every section of *book*, in order, several at a time, for its owner alone.
 
     Raises:
         Unavailable: the catalog can't be asked. What is not known is not called missing.
+        Cancelled: that was wished.
 
     """
     with ThreadPoolExecutor(workers, thread_name_prefix="audiostore-export") as pool:
-        look = _Looking(store, book.owner, originals)
+        look = _Looking(store, book.owner, originals, cancelled)
         return list(pool.map(look.at, book.sections))
 
 
@@ -74,8 +82,11 @@ class _Looking:
     store: AudioStore
     owner: str
     originals: Originals | None
+    cancelled: Callable[[], bool]
 
     def at(self, place: tuple[int, int, BookSection]) -> Reference:
+        if self.cancelled():
+            raise Cancelled("looking for sections")
         chapter, number, section = place
         absent = partial(MissingSection, chapter=chapter, section=number, name=section.name, path=section.path)
         if section.path is None and section.upload_id is None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from audiostore.errors import NotFound
+from audiostore.errors import NotFound, Unavailable
 from audiostore.export.journal import claimed, on_disk, read_json, sync, write_json
 from audiostore.export.results import Export
 from audiostore.ids import new_id
 
 _ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_NOTE = "export.json"
+_NOTE, _NEW = "export.json", ".new-"
+_RACES = 100
+_BEGINNING = 3600.0
+"""Seconds after which nobody is still about to begin an export."""
 
 
 class Shelf:
@@ -34,6 +38,18 @@ class Shelf:
     def of_owner(self, owner: str) -> Path:
         """Give the folder of an owner, who is any text, which the name of a folder is not."""
         return self.folder / hashlib.sha256(owner.encode()).hexdigest()[:40]
+
+    def prepare(self, export: Export) -> Path:
+        """Make the folder that is to become the folder of *export*; nobody sees it yet."""
+        beside = self.of_owner(export.owner) / f"{_NEW}{export.id}"
+        with on_disk(beside):
+            for _ in range(_RACES):
+                try:
+                    beside.mkdir(parents=True, mode=0o700)
+                except FileNotFoundError:
+                    continue  # a sweep took the owner's empty folder between two calls
+                return beside
+        raise Unavailable(f"{beside} (its folder kept vanishing)", retryable=True)
 
     def begin(self, export: Export, prepared: Path) -> None:
         """Let *export* be seen: *prepared* becomes its folder."""
@@ -84,6 +100,15 @@ def folders(folder: Path) -> list[Path]:
             return sorted(each for each in folder.iterdir() if each.is_dir())
         except FileNotFoundError:
             return []
+
+
+def is_begun_just_now(folder: Path) -> bool:
+    """Tell whether *folder* may be one that somebody is preparing."""
+    with on_disk(folder):
+        try:
+            return folder.name.startswith(_NEW) and time.time() - folder.stat().st_mtime < _BEGINNING
+        except FileNotFoundError:
+            return True
 
 
 def remove(folder: Path) -> None:

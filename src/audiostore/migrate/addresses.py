@@ -25,7 +25,7 @@ class Addresses:
         """Give every address that *path* may stand for, the likeliest first; ``()`` for one that leads elsewhere.
 
         >>> Addresses("uploads").candidates("/uploads/a%20b.wav")[:2]
-        ('uploads/a b.wav', 'a b.wav')
+        ('a%20b.wav', 'a b.wav')
         """
         return tuple(dict.fromkeys(each for each in self._all(path) if _is_inside(each)))
 

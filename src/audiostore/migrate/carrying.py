@@ -157,11 +157,11 @@ class Carrier:
             return left(item, "not_audio", f"it is {kind}")
         checked: list[str] = []
         removals: list[Removal] = []
-        adopted = self.in_place and (file := self._adopt(item, incoming)) is not None
-        if not adopted:
+        file = self._adopt(item, incoming) if self.in_place else None
+        adopted = file is not None
+        if file is None:
             with self._linked(item, incoming) as staged:
                 file = self._put(item, replace(incoming, staged=staged), checked, removals)
-        assert file is not None
         if incoming.replaces is None and self.source.look(item, incoming.facts) == "changed":
             if not adopted:
                 self.target.delete(file)
@@ -320,4 +320,7 @@ _OUTCOMES: Final[tuple[tuple[type[AudioStoreError], Outcome], ...]] = (
 
 
 def outcome_of(error: AudioStoreError) -> Outcome:
-    return next((outcome for kind, outcome in _OUTCOMES if isinstance(error, kind)), "failed")
+    for kind, outcome in _OUTCOMES:
+        if isinstance(error, kind):
+            return outcome
+    return "failed"

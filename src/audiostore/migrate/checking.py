@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 
 from audiostore.errors import AudioStoreError, NotFound
@@ -22,9 +23,7 @@ def verified(work: Work, report: MigrationReport, *, workers: int) -> Iterator[M
     items = (each for each in work.items() if each.file is not None and each.state in {"copied", "done"})
     with ThreadPoolExecutor(workers) as pool:
         while page := list(islice(items, 8 * workers)):
-            for item, (outcome, detail) in zip(
-                page, pool.map(lambda each: _look(work.target, each), page), strict=True
-            ):
+            for item, (outcome, detail) in zip(page, pool.map(partial(_look, work.target), page), strict=True):
                 report.found += 1
                 yield _event(item, *_with_references(item, index, outcome, detail))
 

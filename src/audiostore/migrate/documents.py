@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, cast
 
 PATH: Final = "audioPath"
 BACKEND: Final = "storageBackend"
@@ -20,6 +21,7 @@ LOCAL: Final = "local"
 
 _BLANK: Final = re.compile(r"[ \t\n\r]*")
 _DECODER: Final = json.JSONDecoder()
+_NO_LIST: Final = "chapters is not a list"
 
 
 class Unreadable(Exception):
@@ -49,7 +51,11 @@ def sections_of(text: str) -> Sequence[Section]:
     Raises:
         Unreadable: not the JSON of a project.
     """
-    return [section for section, _ in _walk(text)]
+    with _told():
+        book: object = _DECODER.decode(text)
+        if not isinstance(book, dict):
+            raise ValueError("not an object")  # noqa: TRY004 - about what is in a text
+        return list(_sections(cast("_Object", book)))
 
 
 def edited(text: str, wanted: Mapping[int, Fields]) -> str:
@@ -66,7 +72,55 @@ def edited(text: str, wanted: Mapping[int, Fields]) -> str:
     return text
 
 
-# --- walking ----------------------------------------------------------------------------------------------------------
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+_Object: TypeAlias = dict[str, Any]
+
+
+def _sections(book: _Object) -> Iterator[Section]:
+    chapters: Any = book.get("chapters")
+    if chapters is not None and not isinstance(chapters, list):
+        raise ValueError(_NO_LIST)
+    for chapter in _objects(chapters):
+        number = _id(chapter.get("id"))
+        for each in _objects(chapter.get("sections")):
+            if (section := _section(number, each.get)) is not None:
+                yield section
+
+
+def _objects(values: Any) -> Iterator[_Object]:
+    for each in values if isinstance(values, list) else ():  # pyright: ignore[reportUnknownVariableType]
+        if isinstance(each, dict):
+            yield cast("_Object", each)
+
+
+def _section(chapter: str | int | None, get: Callable[[str], Any]) -> Section | None:
+    path = _text(get(PATH))
+    if path is None:
+        return None
+    return Section(
+        chapter=chapter, section=_id(get("id")), path=path, backend=_text(get(BACKEND)), upload=_text(get(UPLOAD))
+    )
+
+
+def _id(value: Any) -> str | int | None:
+    return value if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+@contextmanager
+def _told() -> Generator[None]:
+    try:
+        yield
+    except (ValueError, RecursionError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        raise Unreadable(reason.lower()) from None
+
+
+# --- walking, for the places of what is to be changed -----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,31 +140,19 @@ class _Members:
     by_name: Mapping[str, _Member]
     in_order: Sequence[_Member]
 
+    def value(self, name: str) -> Any:
+        return self.by_name[name].value if name in self.by_name else None
+
 
 _Values = Callable[[int], tuple[Any, int]]
 
 
 def _walk(text: str) -> Iterator[tuple[Section, _Members]]:
-    reader = _Reader(text)
-    try:
-        chapters = reader.chapters()
-    except (ValueError, RecursionError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise Unreadable(reason.lower()) from None
+    with _told():
+        chapters = _Reader(text).chapters()
     for chapter, members in chapters:
-        path, backend, upload = (members.by_name.get(name) for name in (PATH, BACKEND, UPLOAD))
-        if path is None or not isinstance(path.value, str) or not path.value:
-            continue
-        yield (
-            Section(
-                chapter=chapter,
-                section=_id(members.by_name.get("id")),
-                path=path.value,
-                backend=_text(backend),
-                upload=_text(upload),
-            ),
-            members,
-        )
+        if (section := _section(chapter, members.value)) is not None:
+            yield section, members
 
 
 class _Reader:
@@ -128,19 +170,16 @@ class _Reader:
         project, end = self._object(start, {"chapters": self._list_of(self._chapter)})
         if self._blank(end) != len(self._text):
             raise ValueError("extra data")
-        chapters = project.by_name.get("chapters")
-        if chapters is None or chapters.value is None:
-            return []
-        if not isinstance(chapters.value, _Items):
-            raise ValueError("chapters is not a list")  # noqa: TRY004 - about what is in a text
-        return [each for chapter in chapters.value for each in chapter]
+        chapters = project.value("chapters")
+        if chapters is not None and not isinstance(chapters, _Items):
+            raise ValueError(_NO_LIST)
+        return [each for chapter in chapters or () for each in chapter]
 
     def _chapter(self, at: int) -> tuple[Any, int]:
         members, end = self._object(at, {"sections": self._list_of(lambda start: self._object(start, {}))})
-        sections = members.by_name.get("sections")
-        found = sections.value if sections is not None and isinstance(sections.value, _Items) else ()
-        number = _id(members.by_name.get("id"))
-        return [(number, each) for each in found], end
+        sections = members.value("sections")
+        number = _id(members.value("id"))
+        return [(number, each) for each in sections] if isinstance(sections, _Items) else [], end
 
     def _list_of(self, item: _Values) -> _Values:
         """Read a list whose objects are read by *item*, and whose other values do not count; or any other value."""
@@ -200,17 +239,6 @@ class _Reader:
 
 class _Items(list[Any]):
     """A list of ours, which no value of the parser's is."""
-
-
-def _id(member: _Member | None) -> str | int | None:
-    value = None if member is None else member.value
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        return None
-    return value
-
-
-def _text(member: _Member | None) -> str | None:
-    return member.value if member is not None and isinstance(member.value, str) and member.value else None
 
 
 # --- editing ----------------------------------------------------------------------------------------------------------

@@ -41,12 +41,11 @@ _FINAL: Final = frozenset({"copied", "done"})
 
 
 class Migration:
-    """Move a live app's audio from *source* to *target*, and what its projects say of it.
+    """Move a live app's audio from *source* to *target*, and what its projects say of it::
 
-    >>> migration = Migration("uploads", store, references=ProjectsTable.sqlite("app.db"))
-    >>> for event in migration.run():
-    ...     print(event.symbol, event.path)
-    + take.wav
+        migration = Migration("uploads", store, ProjectsTable.sqlite("app.db"))
+        for event in migration.run():
+            print(event.symbol, event.path)
 
     Every file is copied, read back and recorded before any project names it in its new place; the original is erased
     last, if at all. Stopped or killed at any moment, the next ``run`` goes on: no record, object or charge is doubled.
@@ -169,8 +168,6 @@ class Migration:
 
         *path* is what the project says. None: no project of *owner* names it, it can't come, or somebody brings it at
         this moment; the original still plays.
-
-        >>> file = migration.bring("take.wav", owner="alice")
         """
         item = self._named(path, owner)
         if item is None:
@@ -218,31 +215,39 @@ class Migration:
     def _plan(self, report: MigrationReport) -> Iterator[MigrationEvent]:
         index = Index.of(self._work.references, owner=self._work.owner)
         report.projects = index.projects
-        known = {(each.address, each.owner): each for each in self._work.items() if each.state == "done"}
+        known = {(each.address, each.owner): each for each in self._work.items() if _has_come(each)}
         seen = set[tuple[str, str]]()
         survey = replace(self._survey, arrived={each.address for each in known.values()})
         for each in survey.with_quota(survey.planned(index)):
             if isinstance(each, MigrationEvent):
                 yield each
                 continue
-            report.found += 1
-            here = (each.address, each.owner) in known and not each.references
+            done = known.get((each.address, each.owner))
+            here = done is not None and done.state == "done" and not each.references
             seen.add((each.address, each.owner))
             yield _planned(each, "already" if here else each.outcome)
-        named = known.keys() - seen
-        report.found += len({address for address, _ in named})
-        yield from (_planned(known[each], "already") for each in sorted(named))
+        report.found = len({address for address, _ in seen | known.keys()})
+        for where in sorted(known.keys() - seen):
+            yield _planned(known[where], "already" if known[where].state == "done" else "waiting")
 
     def _run(self, report: MigrationReport) -> Iterator[MigrationEvent]:
         index = Index.of(self._work.references, owner=self._work.owner)
         report.projects = index.projects
-        addresses = {each.address for each in self._work.items() if each.state == "done"}
+        come = [each for each in self._work.items() if _has_come(each)]
+        addresses = {each.address for each in come}
+        # Copied, but who knows what became of their references: perhaps nothing names the original any more.
+        for some in in_pages(replace(each, state="open", outcome="waiting") for each in come if each.state != "done"):
+            self._work.journal.plan(self.job, [each for each in some if isinstance(each, Item)])
+        del come
         for page in in_pages(replace(self._survey, arrived=set(addresses)).planned(index)):
             items = [each for each in page if isinstance(each, Item)]
             self._work.journal.plan(self.job, items)
             addresses |= {each.address for each in items}
-            yield from (each for each in page if isinstance(each, MigrationEvent))
-            yield from (_planned(each, each.outcome) for each in items if each.state == "left")
+            for each in page:
+                if isinstance(each, MigrationEvent):
+                    yield each
+                elif each.state == "left":
+                    yield _planned(each, each.outcome)
         report.found = len(addresses)
         del index, addresses
         done = {each.id for each in self._work.items() if each.state == "done"}
@@ -286,6 +291,11 @@ class Migration:
         )
 
 
+def _has_come(item: Item) -> bool:
+    """Tell whether its bytes are recorded in the target."""
+    return item.state in {"done", "copied"} or (item.state == "left" and item.file is not None)
+
+
 def _planned(item: Item, outcome: str) -> MigrationEvent:
     return MigrationEvent(
         step="plan",
@@ -306,12 +316,20 @@ def _source(source: From, target: AudioStore, owner: str | None, prefixes: Seque
     if isinstance(source, AudioStore):
         if source is target:
             raise ConfigurationError("source and target are one store: name the backend to empty as the source")
-        if source.catalog is target.catalog:
+        if _is_one_catalog(source, target):
             return _switching(source.backend, target, owner)
         return RecordSource(source, owner=owner)
     if any(each is source for each in target.backends.values()):
         return _switching(source, target, owner)
     return BucketSource(source, prefixes=prefixes)
+
+
+def _is_one_catalog(source: AudioStore, target: AudioStore) -> bool:
+    """Tell whether both keep one set of records, perhaps over two connections."""
+    if source.catalog is target.catalog:
+        return True
+    one = source.catalog.list(None, limit=1)
+    return bool(one) and list(target.catalog.find([one[0].id])) == list(one)
 
 
 def _switching(backend: Backend, target: AudioStore, owner: str | None) -> RecordSource:

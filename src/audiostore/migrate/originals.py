@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from audiostore.store import AudioStore
 
 _OWNERS: Final = 1024
-"""How many owners' references are kept at once."""
+"""How many owners' references are kept at once; with one more, all are read again."""
 
 _AT_MOST: Final = 1.0
 """Seconds between two readings of one owner's projects for the sake of a file that they did not name."""
@@ -68,8 +66,8 @@ class Originals:
         self._store = store
         self._refresh = refresh.total_seconds()
         self._clock = clock
-        self._guard = threading.Lock()
-        self._named: OrderedDict[str, _Named] = OrderedDict()
+        # Each step on it is one operation of a dict: no lock that a fork could leave locked.
+        self._named: dict[str, _Named] = {}
 
     def __call__(self, path: str, owner: str) -> Path | None:
         """Give the file that *path* means to *owner*, or None."""
@@ -80,11 +78,10 @@ class Originals:
 
     def forget(self, owner: str | None = None) -> None:
         """Read the projects of *owner* (None: of all) again when they are next asked for."""
-        with self._guard:
-            if owner is None:
-                self._named.clear()
-            else:
-                self._named.pop(owner, None)
+        if owner is None:
+            self._named.clear()
+        else:
+            self._named.pop(owner, None)
 
     def _resolve(self, path: str) -> str | None:
         """Give the address of the file that *path* leads to: of all that it may mean, the likeliest that is there."""
@@ -110,18 +107,12 @@ class Originals:
         return names_it(named) or names_it(self._read(owner, min(_AT_MOST, self._refresh)))
 
     def _read(self, owner: str, no_older: float) -> _Named:
-        now = self._clock()
-        with self._guard:
-            known = self._named.get(owner)
-            if known is not None and now - known.read_at < no_older:
-                self._named.move_to_end(owner)
-                return known
-        named = _Named(now, self._index(owner))
-        with self._guard:
-            self._named[owner] = named
-            self._named.move_to_end(owner)
-            while len(self._named) > _OWNERS:
-                self._named.popitem(last=False)
+        now, known = self._clock(), self._named.get(owner)
+        if known is not None and now - known.read_at < no_older:
+            return known
+        if len(self._named) >= _OWNERS:
+            self._named.clear()
+        named = self._named[owner] = _Named(now, self._index(owner))
         return named
 
     def _index(self, owner: str) -> Mapping[str, Iterable[str]]:

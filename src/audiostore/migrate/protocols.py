@@ -183,7 +183,7 @@ class Count:
 class Journal(Protocol):
     """What a run has done, so that any number of workers share it and a killed one is taken up again.
 
-    Each method is one decision, atomic and durable when it returns; calling it twice is as good as once.
+    Each method is one decision: atomic, and outliving its process when it returns. Twice is as good as once.
     """
 
     def plan(self, job: str, items: Sequence[Item]) -> None:

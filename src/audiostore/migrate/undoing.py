@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -64,9 +65,7 @@ class Undoing:
         with ThreadPoolExecutor(self.workers) as pool:
             for batch in self._batches(f"{run}.remove", "copied", held):
                 settled: list[Settled] = []
-                for item, (outcome, detail) in zip(
-                    batch, pool.map(lambda each: self._removed(each, index), batch), strict=True
-                ):
+                for item, (outcome, detail) in zip(batch, pool.map(partial(self._removed, index), batch), strict=True):
                     if outcome == "rolled_back" or detail == _NAMED:
                         state: Copying = "undone" if outcome == "rolled_back" else "left"
                         settled.append(
@@ -75,7 +74,7 @@ class Undoing:
                     yield _event("remove", item, outcome, detail=detail)
                 self._settle(settled)
 
-    def _removed(self, item: Item, index: Index) -> tuple[Outcome, str | None]:
+    def _removed(self, index: Index, item: Item) -> tuple[Outcome, str | None]:
         named = index.by_path.get(item.key or "", ())
         # Where the copy is the original, those who name it without a record do what is wanted.
         if any(each.upload_id == item.file or not item.facts.get("adopted") for each in named):

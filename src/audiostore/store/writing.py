@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from audiostore.cancelling import CallerGone, check_cancelled, undo_if_cancelled
+from audiostore.cancelling import CallerGone, check_cancelled, keep_if_cancelled, undo_if_cancelled
 from audiostore.errors import (
     AlreadyExists,
     AudioStoreError,
@@ -194,6 +194,7 @@ class Writing(StoreParts):
             staged = self._processed(area, staged, usage.limits, as_is=wanted.as_is)
             file = self._keep(staged, wanted, operation)
         if move and isinstance(source, str | os.PathLike):
+            self._last_chance(file, wanted)
             _give_up(os.fspath(source))
         return file
 
@@ -315,6 +316,16 @@ class Writing(StoreParts):
             self.catalog.extend(reservation.id, ttl=self.ttl, hold=held, resume=resume)
 
         return Heartbeat(extend, min(self.ttl, held or self.ttl) / 3, reservation.resume, progress)
+
+    def _last_chance(self, file: AudioFile, wanted: Wanted) -> None:
+        """Take *file* back if its caller is gone, now that the source still has its bytes; from here on it stays."""
+        if wanted.is_new:
+            try:
+                check_cancelled()
+            except CallerGone:
+                self._take_back(file)
+                raise
+        keep_if_cancelled()
 
     def _take_back(self, file: AudioFile) -> None:
         """Delete what a call has made whose caller is gone."""

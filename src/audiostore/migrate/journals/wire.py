@@ -19,15 +19,11 @@ def write_item(item: Item) -> dict[str, Any]:
 
 
 def read_item(told: Mapping[str, Any]) -> Item:
-    plain = {each.name: told[each.name] for each in fields(Item)}
-    return Item(
-        **plain
-        | {
-            "references": read_references(told["references"]),
-            "attempts": tuple(told["attempts"]),
-            "facts": dict(told["facts"]),
-        }
-    )
+    read: dict[str, Any] = {each.name: told[each.name] for each in fields(Item)}
+    read["references"] = read_references(told["references"])
+    read["attempts"] = tuple(told["attempts"])
+    read["facts"] = dict(told["facts"])
+    return Item(**read)
 
 
 def write_references(references: Iterable[Reference]) -> list[dict[str, Any]]:

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from audiostore import access
-from audiostore.errors import ConfigurationError
+from audiostore.errors import ConfigurationError, Unavailable
 from audiostore.migrate import documents
 from audiostore.migrate.projects.changing import changed, text_of, unwrapped
-from audiostore.migrate.projects.rows import Columns, Rows
+from audiostore.migrate.projects.rows import Columns, Page, Rows
 from audiostore.migrate.protocols import Change, ProjectRow, Reference, Rewriting, Unparsable
 from audiostore.transport import Timeouts
 
 _PAGE: Final = 4 * 1024 * 1024
 """Characters of project data to ask for at once, as far as the page before can tell."""
 
-_FIRST_PAGE, _LARGEST_PAGE = 50, 1000
+_FIRST_PAGE, _LARGEST_PAGE = 20, 250
 _TRIES: Final = 100
 """How often a project is tried whose data changes all the time; the last waits are a second each."""
 
@@ -124,10 +124,20 @@ class ProjectsTable:
         Raises Unavailable where the table can't be reached.
         """
         after, limit = None, _FIRST_PAGE
-        while (page := self._rows.page(after, owner=owner, limit=limit)).rows:
+        while (page := self._page(after, owner, limit)).rows:
             yield from page.rows
             size = sum(len(each.data or "") for each in page.rows) // len(page.rows)
-            after, limit = page.last, max(1, min(_LARGEST_PAGE, _PAGE // (size + 1)))
+            after, limit = page.last, max(1, min(4 * limit, _LARGEST_PAGE, _PAGE // (size + 1)))
+
+    def _page(self, after: Any, owner: str | None, limit: int) -> Page:
+        """Ask for fewer where an answer was too large; of one project alone it is what it is."""
+        while True:
+            try:
+                return self._rows.page(after, owner=owner, limit=limit)
+            except Unavailable as error:
+                if error.retryable or limit == 1:
+                    raise
+                limit = max(1, limit // 8)
 
     def find(self, row: ProjectRow) -> Sequence[Reference] | Unparsable:
         """Give the references in one project, in the order of the book, or why there is no telling."""

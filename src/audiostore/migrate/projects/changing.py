@@ -58,10 +58,17 @@ def _claimed(sections: Sequence[Section], changes: Sequence[Change]) -> dict[int
     copied = {each.old: each for each in changes if len({_way(one) for one in changes if one.old == each.old}) == 1}
     for number, section in enumerate(sections):
         change = moved.get((section.path, _ids(section)[1])) or copied.get(section.path)
-        # The same path in the backend that it goes to is another file.
-        if number not in claimed and change and (section.backend or LOCAL) != (change.backend or LOCAL):
+        if number not in claimed and change and not _is_another(section, change):
             claimed[number] = change
     return claimed
+
+
+def _is_another(section: Section, change: Change) -> bool:
+    """Tell whether this path names something that is where the change leads to: by chance, another file."""
+    backend = section.backend or LOCAL
+    if backend != (change.backend or LOCAL):
+        return False
+    return backend != LOCAL or (section.upload is None) == (change.upload_id is None)
 
 
 def _outcomes(sections: Sequence[Section], claimed: Mapping[int, Change], changes: Sequence[Change]) -> list[Rewriting]:

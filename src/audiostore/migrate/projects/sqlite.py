@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -36,7 +35,6 @@ class SqliteRows:
             f"update {table} set {_quoted(columns.data)} = {new}{stamped}"  # noqa: S608 - names are quoted
             f" where {key} = :id and cast({data} as blob) = cast(:old as blob)"
         )
-        self._turn = threading.Lock()
 
     def page(self, after: Any, *, owner: str | None, limit: int) -> Page:
         where, values = "", list[Any]()
@@ -56,7 +54,7 @@ class SqliteRows:
 
     def swap(self, row: ProjectRow, data: str) -> bool:
         values = {"new": data, "old": row.data, "now": stamp()}
-        with self._turn, self._connected() as connection:
+        with self._connected() as connection:
             ran = (connection.execute(self._update, {**values, "id": each}) for each in _forms(row.id))
             return any(each.rowcount > 0 for each in ran)
 
