@@ -58,7 +58,8 @@ class Migration:
             the source has records. A file that several owners name is copied for each of them.
         journal: what was done, default: in the target's database, or else a file beside the source or the target.
         owner: only this owner's files.
-        include, exclude: globs over names in the source; ``*`` goes across folders.
+        include: globs over names in the source; ``*`` goes across folders.
+        exclude: globs of what is left out all the same.
         workers: threads; any number of processes may run the same migration at once.
         bandwidth: bytes a second for this process, or e.g. ``"10 MB"``.
         delete_originals: erase each original in the end, if nothing names it any more.
