@@ -11,7 +11,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks._audio import ROOT, compare, options, program, python, told
+from benchmarks._audio import compare, options, program, python, told
+from benchmarks._wire import ROOT
 
 FFPROBE = """
 import subprocess, sys

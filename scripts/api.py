@@ -11,11 +11,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-griffe: Any = import_module("griffe")  # pyright can't see into it
+import griffe
+
 ROOT = Path(__file__).resolve().parent.parent
 NAMED = re.compile(r"^::: (audiostore\.[\w.]+)", re.MULTILINE)
 VERSION = re.compile(r'__version__ = "(\d+)\.(\d+)\.')

@@ -116,7 +116,7 @@ def main() -> int:
             ROOT, checkout, ignore=shutil.ignore_patterns(".git", ".venv", "site", "dist", "__pycache__", ".*_cache")
         )
         for name in names:
-            all_of_them = [mutant for file in AREAS[name].files for mutant in mutants(PACKAGE / file)]
+            all_of_them = [mutant for file in AREAS[name].files for mutant in mutants(checkout, PACKAGE / file)]
             chosen = chance.sample(all_of_them, min(len(all_of_them), max(1, asked.sample // len(names))))
             if not _passes(checkout, AREAS[name]):
                 print(f"{name}: its tests fail without any change")
@@ -135,9 +135,9 @@ def main() -> int:
     return len(survivors)
 
 
-def mutants(file: Path) -> Iterator[Mutant]:
+def mutants(root: Path, file: Path) -> Iterator[Mutant]:
     """Give every mutant of one file. Annotations, docstrings and messages of errors are left as they are."""
-    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    tree = ast.parse((root / file).read_text(encoding="utf-8"))
     before = ast.unparse(tree)
     places = [node for node in ast.walk(tree) if isinstance(node, ast.expr | ast.stmt)]
     skipped = {id(inner) for node in ast.walk(tree) for outer in _kept(node) for inner in ast.walk(outer)}

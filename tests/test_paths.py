@@ -85,6 +85,14 @@ def test_a_long_id_is_shortened_and_parse_says_so(build: TemplatePath) -> None:
     assert same_head != key
 
 
+def test_an_id_is_kept_up_to_120_characters_and_that_never_changes() -> None:
+    # Another bound would give other folders to owners whose files are there already.
+    build = ChapterSectionPath()
+    assert build(an_upload("x" * 120)).folders[0] == "x" * 120
+    assert len(build(an_upload("x" * 121)).folders[0]) == 120
+    assert "==" in build(an_upload("x" * 121)).folders[0]
+
+
 def test_an_id_can_not_pass_for_a_shortened_one() -> None:
     build = ChapterSectionPath()
     shortened = build(an_upload("x" * 500)).folders[0]

@@ -133,9 +133,8 @@ def test_a_gap_between_copied_parts_is_encoded_silence(to: str, tmp_path: Path) 
 
 
 def test_flac_is_encoded_again_which_loses_nothing(tmp_path: Path) -> None:
-    part = (
-        transcode(wav_file(tmp_path / "p.wav", bits=24), tmp_path / "part.flac", to="flac") and tmp_path / "part.flac"
-    )
+    part = tmp_path / "part.flac"
+    transcode(wav_file(tmp_path / "source.wav", bits=24), part, to="flac")
     joined = join([part, part], tmp_path / "whole.flac", to="flac")
     assert joined.how == "encoded"
     assert decoded(joined.path) == decoded(part) * 2

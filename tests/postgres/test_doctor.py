@@ -71,7 +71,7 @@ def test_over_the_rest_api_it_says_what_it_can_see(applied: Database, tmp_path: 
         applied.run("delete from audiostore.schema_versions where version = %s", NEWEST.version)
         assert "-> audiostore schema apply --dsn ..., or audiostore schema write" in cloud.wrong()["schema"]
         applied.run("insert into audiostore.schema_versions (version, name, sha256) values (99, 'x', 'x')")
-        assert "version 99, this audiostore has 13 -> upgrade audiostore" in cloud.wrong()["schema"]
+        assert f"version 99, this audiostore has {NEWEST.version} -> upgrade audiostore" in cloud.wrong()["schema"]
 
 
 # --- what is missing --------------------------------------------------------------------------------------------------

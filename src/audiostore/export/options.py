@@ -28,12 +28,17 @@ class ExportOptions:
     Args:
         formats: words: ``wav mp3 m4a flac opus`` give a file for each chapter; ``m4b`` and ``mp3-book`` one file of the
             whole book with chapter marks. Any number of them; each chapter is encoded once for each codec.
-        sample_rate, channels, bit_rate, bit_depth: as in ``audiostore.audio.join``; what is not given stays as the
-            sections have it, or is usual. *bit_rate* counts for lossy formats, *bit_depth* for the others.
-        gap: silence between sections. chapter_gap: silence between chapters, where they are in one file.
+        sample_rate: as in ``audiostore.audio.join``. Of this and the next three, what is not given stays as the sections
+            have it, or is usual.
+        channels: how many.
+        bit_rate: for lossy formats.
+        bit_depth: for the others.
+        gap: silence between sections.
+        chapter_gap: silence between chapters, where they are in one file.
         fade: how long each section fades in and out.
         trim: cut silence off both ends of each section, before gaps.
-        loudness: bring each chapter to ``acx``, ``ebu_r128`` or ``podcast``. room_tone: with room tone at both ends.
+        loudness: bring each chapter to ``acx``, ``ebu_r128`` or ``podcast``.
+        room_tone: put room tone at both ends of each chapter.
         metadata: write ``metadata.json``, and each chapter's text.
         audio: make audio at all.
         zip: write everything into one ZIP file, too.

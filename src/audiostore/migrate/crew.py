@@ -51,13 +51,14 @@ class Crew:
         self._guard = threading.Lock()
         self._failures = 0
         self._done = 0
+        self._mistake: BaseException | None = None
         self._tries: Counter[str] = Counter()
         self._total = self._left()
 
     def events(self) -> Iterator[MigrationEvent]:
         """Work, and tell what happens. Whoever leaves off stops the work, and waits until it has stopped."""
         names = [f"{self.run}/{number}" for number in range(max(1, self.workers))]
-        threads = [threading.Thread(target=self._work, args=(each,), name="migrate") for each in names]
+        threads = [threading.Thread(target=self._work, args=(each,), name="migrate", daemon=True) for each in names]
         beat = threading.Thread(target=self._beat, args=(names,), name="migrate-beat", daemon=True)
         for each in (*threads, beat):
             each.start()
@@ -77,6 +78,8 @@ class Crew:
                 working -= self._events.get() is None
             for each in (*threads, beat):
                 each.join()
+        if self._mistake is not None:
+            raise self._mistake
 
     def _work(self, worker: str) -> None:
         try:
@@ -97,6 +100,9 @@ class Crew:
             return
         except AudioStoreError as error:
             self._stop(str(error), error)
+        except BaseException as error:  # noqa: BLE001 - a mistake is told by the thread that waits, not lost with this one
+            self._mistake = error
+            self._stopping.set()
         finally:
             self._events.put(None)
 

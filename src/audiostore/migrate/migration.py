@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from audiostore.backends.disk import OWN_FOLDER
-from audiostore.errors import ConfigurationError, NotSupported
+from audiostore.errors import ConfigurationError, NotSupported, Unavailable
 from audiostore.ids import new_id
 from audiostore.migrate.carrying import Carrier, Checking, Throttle
 from audiostore.migrate.checking import verified
@@ -58,7 +58,8 @@ class Migration:
             the source has records. A file that several owners name is copied for each of them.
         journal: what was done, default: in the target's database, or else a file beside the source or the target.
         owner: only this owner's files.
-        include, exclude: globs over names in the source; ``*`` goes across folders.
+        include: globs over names in the source; ``*`` goes across folders.
+        exclude: globs of what is left out all the same.
         workers: threads; any number of processes may run the same migration at once.
         bandwidth: bytes a second for this process, or e.g. ``"10 MB"``.
         delete_originals: erase each original in the end, if nothing names it any more.
@@ -131,7 +132,7 @@ class Migration:
         projects that can't be reached, is in ``report.stopped``.
         """
         report = MigrationReport()
-        return Steps(self._run(report), report)
+        return Steps(_told_if_stopped(self._run(report), report), report)
 
     def verify(self) -> Steps:
         """Compare every migrated file with what the target holds: record, bytes (read back), and references.
@@ -289,6 +290,14 @@ class Migration:
             in_place=self._work.in_place,
             erases=self._deletes,
         )
+
+
+def _told_if_stopped(events: Iterator[MigrationEvent], report: MigrationReport) -> Iterator[MigrationEvent]:
+    """Let what is away for now end a run with a report: the next one goes on."""
+    try:
+        yield from events
+    except Unavailable as error:
+        report.stopped, report.error = report.stopped or str(error), report.error or error
 
 
 def _has_come(item: Item) -> bool:
