@@ -1,4 +1,4 @@
-"""Every seam of the library, on one page. There are no others.
+"""Every seam of the library, on one page. There are no others, but for two that only ``migrate`` has.
 
 These contracts are for those who *implement* a part; those who *use* one call ``AudioStore``, where the
 conveniences live. An implementation needs no base class: it has these methods, and it passes the suite in

@@ -10,7 +10,7 @@ import pytest
 PLAYER = Path(__file__).parents[2] / "examples" / "player"
 FILES = [path for path in sorted(PLAYER.rglob("*")) if path.is_file()]
 THEME = (PLAYER / "style" / "theme.css").read_text()
-SCHEMES = dict(zip(("light", "dark"), re.findall(r":root \{(.*?)\n\s*\}", THEME, re.DOTALL), strict=True))
+SCHEMES: dict[str, str] = dict(zip(("light", "dark"), re.findall(r":root \{(.*?)\n\s*\}", THEME, re.DOTALL), strict=True))
 TEXT = [
     *[(text, ground) for text in ("text", "soft", "accent") for ground in ("ground", "card", "sunk", "tint")],
     *[("danger", ground) for ground in ("ground", "card", "sunk", "trouble-tint")],

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+import requests
 import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
@@ -37,7 +38,7 @@ def test_nothing_that_can_be_sent_is_a_fault(site: Site, operation: Any) -> None
     @given(case=operation.as_strategy())
     @settings(max_examples=6, phases=[Phase.generate], suppress_health_check=EVERY, derandomize=True)
     def ask(case: Any) -> None:
-        answer = case.call(base_url=site.url, headers={"Authorization": f"Bearer {alice.token}"})
+        answer = case.call(base_url=site.url, headers={"Authorization": f"Bearer {alice.token}"}, session=session)
         assert answer.status_code < 500 or answer.status_code == 507, answer.text
         assert "Traceback" not in answer.text
         assert "site-packages" not in answer.text
@@ -46,4 +47,5 @@ def test_nothing_that_can_be_sent_is_a_fault(site: Site, operation: Any) -> None
             assert answer.headers["content-type"] == ["application/problem+json"]
             assert (told["success"], told["status"]) == (False, answer.status_code)
 
-    ask()
+    with requests.Session() as session:
+        ask()

@@ -46,12 +46,12 @@ def decoded(path: Path) -> bytes:
 def heard(path: Path) -> tuple[array.array[float], int]:
     """Give the first channel of *path* as floats, decoded by PyAV alone, and the rate."""
     samples: array.array[float] = array.array("f")
-    with av.open(str(path)) as container:
-        stream: Any = container.streams.audio[0]
+    with av.open(str(path)) as opened:
+        container: Any = opened
+        stream = container.streams.audio[0]
         rate = int(stream.sample_rate)
         resampler = av.AudioResampler(format="fltp", layout=stream.layout.name, rate=rate)
-        frames: Any = container.decode(stream)
-        for frame in frames:
+        for frame in container.decode(stream):
             for plain in resampler.resample(frame):
                 samples.frombytes(bytes(plain.planes[0])[: 4 * plain.samples])
     return samples, rate

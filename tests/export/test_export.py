@@ -129,8 +129,12 @@ def test_a_chapter_is_encoded_once_for_all_that_is_made_of_it(
         return enter(self)
 
     monkeypatch.setattr(encoding.Encoder, "__enter__", counting)
-    export(store, three, to=tmp_path, formats=["m4a", "m4b"])
+    # With an edit it is done here, where it can be counted.
+    export(store, three, to=tmp_path / "edited", formats=["m4a", "m4b"], edit=lambda segment: segment)
     assert len(encoders) == 3
+    encoders.clear()
+    export(store, three, to=tmp_path / "plain", formats="m4a")
+    assert not encoders, "what was sent is decoded in a process of its own"
 
 
 def test_equal_recordings_are_joined_without_encoding(store: AudioStore, tmp_path: Path) -> None:

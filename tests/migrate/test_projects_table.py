@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from audiostore.errors import ConfigurationError, NotFound, Unavailable
@@ -16,6 +17,7 @@ from audiostore.migrate.projects import ProjectsTable
 from audiostore.migrate.projects.rows import Rows
 from audiostore.migrate.protocols import Change, ProjectRow, Reference, Unparsable
 from audiostore.testing.supabase import FakeSupabase
+from supabase import create_client
 from tests.migrate.apps import KINDS, UPDATED, App, PostgresApp, SqliteApp, app_of
 
 NEW = "alice/p1/take.wav"
@@ -256,3 +258,21 @@ def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 def test_only_the_servers_key_reads_projects() -> None:
     with FakeSupabase() as fake, pytest.raises(ConfigurationError, match=r"ProjectsTable\.supabase needs the service"):
         ProjectsTable.supabase(url=fake.url, key=fake.anon_key)
+
+
+def test_an_apps_own_client_leads_to_its_projects() -> None:
+    with FakeSupabase() as fake:
+        fake.table("projects", {"id": "text", "user_id": "text", "project_data": "jsonb", "updated_at": "timestamptz"})
+        fake.apply_schema()
+        client = create_client(fake.url, fake.service_key)
+        book = json.loads(project({"id": 1, "audioPath": "/uploads/a.wav"}))
+        httpx.post(
+            f"{fake.url}/rest/v1/projects",
+            json={"id": "1", "user_id": "alice", "project_data": book},
+            headers={"Authorization": f"Bearer {fake.service_key}"},
+        ).raise_for_status()
+        table = ProjectsTable.supabase(client)
+        assert [row.id for row in table.scan()] == ["1"]
+        assert table.rewrite("1", [change()]) == ["rewritten"]
+        with pytest.raises(ConfigurationError, match="a client, or url= and key= together"):
+            ProjectsTable.supabase(client, url=fake.url)

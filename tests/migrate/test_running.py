@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from audiostore import AudioStore, ConfigurationError, FixedQuota, Limits
-from audiostore.errors import Unavailable
 from audiostore.migrate import Migration, MigrationEvent, SQLiteJournal
 from audiostore.migrate.crew import Crew
 from audiostore.migrate.sources.folder import FolderSource
@@ -268,94 +267,6 @@ def test_a_section_that_its_user_changed_keeps_what_the_user_wants(scene: Scene)
     report_of = [each for each in events if each.step == "rewrite"]
     assert sorted(sum((each.references for each in report_of), ())) == ["edited", "rewritten"]
     assert scene.sections(project)[0]["audioPath"] == "my new take.wav"
-
-
-def test_too_many_failures_stop_the_run_and_the_next_one_goes_on(tmp_path: Path) -> None:
-    room = {"total": 0}
-    store = AudioStore.local(tmp_path / "store", quota=lambda owner: Limits(total=room["total"]))
-    with closing(Scene(tmp_path, store)) as scene:
-        for n in range(20):
-            scene.add(f"{n}.wav")
-        scene.project("alice", *(f"{n}.wav" for n in range(20)))
-        report = scene.run(max_failures=3, workers=1)
-        assert (report.stopped, report.failed, report.waiting) == ("3 failures, max_failures is 3", 3, 17)
-        assert not report.ok
-        room["total"] = 10**6
-        assert outcomes(scene) == {"migrated": 20}
-
-
-def test_leaving_off_in_the_middle_loses_and_doubles_nothing(scene: Scene) -> None:
-    for n in range(12):
-        scene.add(f"{n}.wav")
-    project = scene.project("alice", *(f"{n}.wav" for n in range(12)))
-    for _ in range(3):
-        run = scene.migration(workers=2).run()
-        next(iter(run))
-        run.close()
-    report = scene.run()
-    assert report.ok
-    assert scene.plays(project, "alice") == [sound(f"{n}.wav") for n in range(12)]
-    assert scene.store.usage("alice").files == 12
-    assert scene.store.audit().ok
-
-
-def test_a_table_that_is_away_at_the_end_is_written_the_next_time(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scene.add("a.wav")
-    project = scene.project("alice", "a.wav")
-
-    def away(*_: Any) -> Any:
-        raise Unavailable("the projects")
-
-    monkeypatch.setattr(type(scene.app.table), "rewrite", away)
-    report = scene.run()
-    assert (report.outcomes, report.migrated) == ({"failed": 1}, 0)
-    assert scene.sections(project)[0]["audioPath"] == "a.wav"
-    monkeypatch.undo()
-    assert outcomes(scene) == {"migrated": 1}
-    assert scene.store.usage("alice").files == 1
-
-
-def test_wrong_bytes_in_the_target_are_never_recorded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene.add("a.wav")
-    project = scene.project("alice", "a.wav")
-    write = type(scene.store.backend).write
-
-    def cut(self: Any, key: Any, *rest: Any, **others: Any) -> Any:
-        stat = write(self, key, *rest, **others)
-        path = self.root / key
-        path.chmod(0o600)
-        path.write_bytes(path.read_bytes()[:-1])
-        return stat
-
-    monkeypatch.setattr(type(scene.store.backend), "write", cut)
-    assert outcomes(scene) == {"mismatch": 1}
-    assert scene.sections(project)[0]["audioPath"] == "a.wav"
-    monkeypatch.undo()
-    scene.store.sweep()
-    assert scene.store.audit().ok
-    assert outcomes(scene) == {"migrated": 1}
-
-
-def test_a_mistake_in_a_worker_is_not_lost(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene.add("a.wav")
-    scene.project("alice", "a.wav")
-
-    def mistaken(*_: Any) -> Any:
-        raise KeyError("a mistake")
-
-    monkeypatch.setattr("audiostore.migrate.carrying.take_over", mistaken)
-    with pytest.raises(KeyError):
-        scene.run()
-    monkeypatch.undo()
-    assert outcomes(scene) == {"migrated": 1}
-
-
-def test_bandwidth_is_a_limit_for_all_workers(scene: Scene) -> None:
-    scene.add("a.wav")
-    scene.project("alice", "a.wav")
-    assert outcomes(scene, bandwidth="1 GB") == {"migrated": 1}
 
 
 def test_a_folder_alone_says_nothing_of_owners(scene: Scene) -> None:

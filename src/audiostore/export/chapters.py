@@ -22,6 +22,8 @@ Edit: TypeAlias = Callable[[Any], Any]
 """``pydub.AudioSegment -> pydub.AudioSegment``, for each section."""
 Share: TypeAlias = Callable[[float], None]
 
+LONGEST_SECTION = timedelta(days=1)
+"""A few bytes can decode to days of silence."""
 ENCODED_AS = {"m4b": "m4a", "mp3-book": "mp3"}
 """A book's file is put together of chapters in this format."""
 
@@ -109,6 +111,8 @@ class Studio:
                     to=to,
                     tags=self.tags(number),
                     cover=self.cover,
+                    isolated=self.edit is None,  # what strangers sent is not decoded in the app; an edit can't leave it
+                    max_part=LONGEST_SECTION,
                     progress=progress,
                     cancelled=self.cancelled,
                     **wishes,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from audiostore.backends.disk import OWN_FOLDER
-from audiostore.errors import ConfigurationError, NotSupported
+from audiostore.errors import ConfigurationError, NotSupported, Unavailable
 from audiostore.ids import new_id
 from audiostore.migrate.carrying import Carrier, Checking, Throttle
 from audiostore.migrate.checking import verified
@@ -132,7 +132,7 @@ class Migration:
         projects that can't be reached, is in ``report.stopped``.
         """
         report = MigrationReport()
-        return Steps(self._run(report), report)
+        return Steps(_told_if_stopped(self._run(report), report), report)
 
     def verify(self) -> Steps:
         """Compare every migrated file with what the target holds: record, bytes (read back), and references.
@@ -290,6 +290,14 @@ class Migration:
             in_place=self._work.in_place,
             erases=self._deletes,
         )
+
+
+def _told_if_stopped(events: Iterator[MigrationEvent], report: MigrationReport) -> Iterator[MigrationEvent]:
+    """Let what is away for now end a run with a report: the next one goes on."""
+    try:
+        yield from events
+    except Unavailable as error:
+        report.stopped, report.error = report.stopped or str(error), report.error or error
 
 
 def _has_come(item: Item) -> bool:
