@@ -28,8 +28,8 @@ class ExportOptions:
     Args:
         formats: words: ``wav mp3 m4a flac opus`` give a file for each chapter; ``m4b`` and ``mp3-book`` one file of the
             whole book with chapter marks. Any number of them; each chapter is encoded once for each codec.
-        sample_rate: as in ``audiostore.audio.join``. Of this and the next three, what is not given stays as the sections
-            have it, or is usual.
+        sample_rate: as in ``audiostore.audio.join``. Of this and the next three, what is not given stays as the
+            sections have it, or is usual.
         channels: how many.
         bit_rate: for lossy formats.
         bit_depth: for the others.
