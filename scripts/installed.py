@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 UV = Path(sys.executable).with_name("uv")
 OLDEST = (3, 11)
-TOOLS = ("pytest==", "pluggy==", "packaging==", "iniconfig==", "pygments==")
+TOOLS = ("pytest==", "pluggy==", "packaging==", "iniconfig==", "pygments==", "anyio==")  # anyio plugs into pytest
 EXTRAS = ("supabase", "postgres", "audio", "cli", "testing", "all")
 
 # What is about the installed package, and takes a minute or two: no races, no browser, nothing that reads src.

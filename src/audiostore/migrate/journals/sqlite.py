@@ -39,6 +39,7 @@ class SQLiteJournal:
         self._alive: dict[str, int] = {}
         self._guard = threading.Lock()
         weakref.finalize(self, _let_go, self._alive, os.getpid())
+        weakref.finalize(self, self._files.abandon)
 
     def plan(self, job: str, items: Sequence[Item]) -> None:
         with self._files.writing(durable=True) as at:
