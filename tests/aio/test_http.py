@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from audiostore import AsyncAudioStore, AudioStore, Unlimited
 from audiostore.catalogs.memory import MemoryCatalog
-from tests.aio.test_cancelling import Held
+from tests.aio.holding import Held
 
 SIZE = 8 * 1024 * 1024
 SECRET = "a secret of the tests, long enough"
