@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -223,6 +225,28 @@ def test_looking_makes_no_file(tmp_path: Path) -> None:
     journal = SQLiteJournal(tmp_path / "journal.db")
     assert (journal.items(JOB), journal.find(JOB, "a"), journal.counts(JOB)) == ([], [], [])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_journal_that_is_dropped_closes_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Held here, so that it is the journal that closes them: Python 3.13 warns of those that are merely forgotten.
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def connect_and_hold(*words: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*words, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", connect_and_hold)
+    journal = SQLiteJournal(tmp_path / "journal.db")
+    journal.plan(JOB, [item("a")])
+    assert len(list(journal.items(JOB))) == 1
+    del journal
+    gc.collect()
+    assert opened
+    for each in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            each.execute("SELECT 1")
+    assert [each.name for each in tmp_path.iterdir()] == ["journal.db"]
 
 
 _DIES = """
