@@ -80,6 +80,26 @@ def test_a_link_that_fits_no_token_is_not_made() -> None:
         signer().sign(link(backend="b" * MAX_TOKEN))
 
 
+def test_tokens_end_just_below_the_bound_and_begin_again_just_above() -> None:
+    """Base64 without padding has no length of 4n + 1, so no token of ours is exactly as long as the bound."""
+    made: list[int] = []
+    for extra in range(4000):
+        try:
+            made.append(len(signer().sign(link(backend="b" * extra))))
+        except ValueError as error:
+            assert str(error).startswith("a link of 4097 characters")
+            break
+    assert made[-1] == 4095
+    assert MAX_TOKEN == 4096
+
+
+def test_only_a_token_beyond_the_bound_is_refused_for_its_length() -> None:
+    for length, reason in ((4096, LinkInvalid()), (4097, LinkInvalid("malformed"))):
+        with pytest.raises(LinkInvalid) as raised:
+            signer().verify("v1." + "A" * (length - 3), "GET")
+        assert str(raised.value) == str(reason)
+
+
 @pytest.mark.parametrize("made", [link(download_as="глава.wav"), upload()], ids=["download", "upload"])
 def test_a_change_of_any_one_character_is_refused(made: Link) -> None:
     token = signer().sign(made)
