@@ -66,8 +66,8 @@ def main() -> int:
         "tables": tables,
         "api": api,
         "wheel": wheel,
-        "pythons": lambda more: installed("pythons", more),
-        "oldest": lambda more: installed("oldest", more),
+        "pythons": pythons,
+        "oldest": oldest,
         "bench": bench,
     }[options.command]
     try:
@@ -180,7 +180,15 @@ def wheel(more: list[str]) -> int:
         return call(python, "-I", ROOT / "scripts" / "smoke.py", cwd=elsewhere)
 
 
-def installed(what: str, more: list[str]) -> int:
+def pythons(more: list[str]) -> int:
+    return _installed("pythons", more)
+
+
+def oldest(more: list[str]) -> int:
+    return _installed("oldest", more)
+
+
+def _installed(what: str, more: list[str]) -> int:
     install("release")
     shutil.rmtree(ROOT / "dist", ignore_errors=True)
     return call(PYTHON, "-m", "build", "--outdir", "dist") or call(PYTHON, "scripts/installed.py", what, *more)
