@@ -80,6 +80,22 @@ def test_a_link_that_fits_no_token_is_not_made() -> None:
         signer().sign(link(backend="b" * MAX_TOKEN))
 
 
+def test_tokens_end_just_below_the_bound_and_begin_again_just_above() -> None:
+    """Base64 without padding has no length of 4n + 1, so no token of ours is exactly as long as the bound."""
+    backends = ["b" * count for count in range(2900, 3000)]
+    made = [len(signer().sign(link(backend=each))) for each in backends if _fits(each)]
+    assert max(made) == 4095
+    with pytest.raises(ValueError, match="a link of 4097 characters"):
+        signer().sign(link(backend=backends[len(made)]))
+
+
+def test_only_a_token_beyond_the_bound_is_refused_for_its_length() -> None:
+    for length, reason in ((4096, LinkInvalid()), (4097, LinkInvalid("malformed"))):
+        with pytest.raises(LinkInvalid) as raised:
+            signer().verify("v1." + "A" * (length - 3), "GET")
+        assert str(raised.value) == str(reason)
+
+
 @pytest.mark.parametrize("made", [link(download_as="глава.wav"), upload()], ids=["download", "upload"])
 def test_a_change_of_any_one_character_is_refused(made: Link) -> None:
     token = signer().sign(made)
@@ -359,6 +375,14 @@ def test_a_long_name_keeps_its_suffix_and_its_beginning(name: str) -> None:
 def test_a_name_that_is_all_suffix_is_cut_all_the_same() -> None:
     assert shorten("." + "x" * 400) == "." + "x" * 254
     assert shorten("a." + "x" * 400) == "a." + "x" * 253
+
+
+def _fits(backend: str) -> bool:
+    try:
+        signer().sign(link(backend=backend))
+    except ValueError:
+        return False
+    return True
 
 
 def _unchecked(key: str) -> Link:

@@ -43,6 +43,19 @@ def test_every_record_comes_along_as_it_was(file: Path) -> None:
     assert file.with_name("catalog.sqlite3.succeeded").exists()
 
 
+@pytest.mark.parametrize("name", ["id", "owner", "filename", "key", "backend"])
+@pytest.mark.parametrize("wrong", ["", "a\0b", "\ud800"])
+def test_a_record_that_no_catalog_can_keep_is_not_taken_over(file: Path, name: str, wrong: str) -> None:
+    alice = Customer(MemoryCatalog())
+    record = alice.stores(limits=ROOMY)
+    object.__setattr__(record, name, wrong)
+    for catalog in (MemoryCatalog(), SQLiteCatalog(file)):
+        with pytest.raises(ValueError, match=r".") as raised:
+            catalog.adopt([record])
+        assert not isinstance(raised.value, UnicodeError)
+        catalog.close()
+
+
 def test_numbers_of_ones_own_come_along_unless_there_are_newer_ones(file: Path) -> None:
     earlier, catalog = SQLiteCatalog(file), MemoryCatalog()
     alice, bob = Customer(earlier), Customer(earlier)

@@ -81,11 +81,16 @@ def test_what_not_every_backend_can_hold_is_refused(key: str, reason: str) -> No
 
 
 def test_the_longest_key_is_a_key() -> None:
-    longest = "/".join(["x" * MAX_SEGMENT] * 4) + "/"
-    assert Key(longest[:-1])
-    assert Key("a" + longest[: MAX_KEY - 2][1:] + "a")
-    with pytest.raises(InvalidKey):
-        Key(longest + "x" * 8)
+    longest = "/".join(["x" * 204] * 5)
+    assert len(Key(longest)) == MAX_KEY == 1024
+    with pytest.raises(InvalidKey, match="longer than 1024"):
+        Key(longest + "x")
+
+
+def test_the_longest_segment_is_a_key() -> None:
+    assert Key("x" * MAX_SEGMENT)
+    with pytest.raises(InvalidKey, match="longer than 255"):
+        Key("x" * MAX_SEGMENT + "x")
 
 
 def test_a_key_has_a_name_and_folders() -> None:
