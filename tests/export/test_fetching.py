@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,11 @@ class Store:
         if self.away:
             raise Unavailable("the backend", retryable=True)
         path.write_bytes(bytes(int(file)))
-        self.most = max(self.most, sum(each.stat().st_size for each in self.folder.iterdir()))
+        total = 0
+        for each in self.folder.iterdir():
+            with suppress(FileNotFoundError):  # gone since it was listed: it lies there no more
+                total += each.stat().st_size
+        self.most = max(self.most, total)
         return path
 
 
