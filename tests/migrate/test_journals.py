@@ -191,11 +191,22 @@ def test_new_references_are_added_to_what_is_there(journal: Journal) -> None:
 @pytest.mark.parametrize(("state", "again"), [("left", True), ("undone", True), ("copied", False), ("done", True)])
 def test_a_plan_begins_anew_what_is_to_be_done_again(journal: Journal, state: Copying, again: bool) -> None:
     journal.plan(JOB, [item()])
-    settle(journal, settled(claim(journal)[0], state, outcome="failed", detail="why"))
-    journal.plan(JOB, [item()])
+    (was,) = settle(journal, settled(claim(journal)[0], state, outcome="failed", detail="why"))
+    journal.plan(JOB, [replace(item(), fence=was.fence)])
     (now,) = everything(journal)
     assert now.state == ("open" if again else state)
     assert now.outcome == ("waiting" if again else "failed")
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_what_was_done_while_a_plan_was_made_begins_anew_only_for_new_references(journal: Journal, more: bool) -> None:
+    journal.plan(JOB, [item("a", "alice", reference("p1"))])
+    settle(journal, settled(claim(journal)[0], "done"))
+    named = [reference("p1"), *([reference("p2")] if more else [])]
+    journal.plan(JOB, [item("a", "alice", *named)])
+    (now,) = everything(journal)
+    assert now.state == ("open" if more else "done")
+    assert now.references == tuple(named)
 
 
 def test_what_is_done_and_named_by_nobody_stays_done(journal: Journal) -> None:

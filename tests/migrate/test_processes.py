@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from audiostore.migrate.protocols import ProjectRow
 from tests.migrate.scene import Scene, sound
 from tests.migrate.worker import migration_in
 from tests.postgres.databases import Database, shared_databases
@@ -77,6 +78,22 @@ def is_whole(scene: Scene, folder: Path, journal: str) -> None:
 def test_processes_of_one_machine_share_a_run(scene: Scene, tmp_path: Path) -> None:
     reports = [report_of(each) for each in [begin(tmp_path, "sqlite") for _ in range(3)]]
     assert sum(each["outcomes"].get("migrated", 0) for each in reports) == FILES * len(OWNERS)
+    is_whole(scene, tmp_path, "sqlite")
+
+
+def test_what_another_process_finishes_meanwhile_is_not_begun_anew(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = scene.app.table.scan
+
+    def scan_and_let_another_run(**options: Any) -> Iterator[ProjectRow]:
+        rows = list(scan(**options))
+        monkeypatch.undo()
+        assert scene.run().outcomes == {"migrated": FILES * len(OWNERS)}
+        yield from rows
+
+    monkeypatch.setattr(scene.app.table, "scan", scan_and_let_another_run)
+    assert "migrated" not in scene.run().outcomes
     is_whole(scene, tmp_path, "sqlite")
 
 

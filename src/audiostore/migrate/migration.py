@@ -232,6 +232,8 @@ class Migration:
             yield _planned(known[where], "already" if known[where].state == "done" else "waiting")
 
     def _run(self, report: MigrationReport) -> Iterator[MigrationEvent]:
+        # Looked at before the projects are: what another process finishes after that is not named again.
+        fences = {(each.address, each.owner): each.fence for each in self._work.items() if each.state == "done"}
         index = Index.of(self._work.references, owner=self._work.owner)
         report.projects = index.projects
         come = [each for each in self._work.items() if _has_come(each)]
@@ -242,7 +244,9 @@ class Migration:
         del come
         for page in in_pages(replace(self._survey, arrived=set(addresses)).planned(index)):
             items = [each for each in page if isinstance(each, Item)]
-            self._work.journal.plan(self.job, items)
+            self._work.journal.plan(
+                self.job, [replace(each, fence=fences.get((each.address, each.owner), 0)) for each in items]
+            )
             addresses |= {each.address for each in items}
             for each in page:
                 if isinstance(each, MigrationEvent):
@@ -250,7 +254,7 @@ class Migration:
                 elif each.state == "left":
                     yield _planned(each, each.outcome)
         report.found = len(addresses)
-        del index, addresses
+        del index, addresses, fences
         done = {each.id for each in self._work.items() if each.state == "done"}
         halt = threading.Event()
         crew = Crew(

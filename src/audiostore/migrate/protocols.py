@@ -190,7 +190,9 @@ class Journal(Protocol):
         """Add *items*, known by (job, address, owner).
 
         One that is there gets the references that it did not have. It begins anew if it was ``left`` or ``undone``, or
-        if it was ``done`` and projects name it (again). An item without owner goes when one with an owner comes.
+        if it was ``done`` and projects name it again: with more references, or with the ``fence`` that it was done
+        under, which shows that it was done before projects were looked at. An item without owner goes when one with an
+        owner comes.
         """
         ...
 

@@ -33,7 +33,7 @@ def may_be_twin(settled: Settled) -> bool:
 def merged(known: Item, planned: Item) -> Item:
     """Give what a plan makes of an item that is there already; *known* itself if nothing changes."""
     new = tuple(each for each in planned.references if each not in known.references)
-    again = known.state in {"left", "undone"} or (known.state == "done" and bool(planned.references))
+    again = known.state in {"left", "undone"} or (known.state == "done" and _is_named_again(known, planned, bool(new)))
     if not again and not new:
         return known
     known = replace(known, references=(*known.references, *new))
@@ -47,3 +47,11 @@ def merged(known: Item, planned: Item) -> Item:
         detail=planned.detail,
         facts={**known.facts, **planned.facts},
     )
+
+
+def _is_named_again(known: Item, planned: Item, new: bool) -> bool:
+    """Tell whether a plan of what is done is news: it names more, or was made when that was done already.
+
+    Else somebody finished it while the plan was made, from what projects said before.
+    """
+    return new or (bool(planned.references) and planned.fence == known.fence)

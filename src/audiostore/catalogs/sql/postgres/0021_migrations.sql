@@ -71,7 +71,10 @@ begin
         where job = the_job and address = planned ->> 'address' and owner = planned ->> 'owner' for update;
         select coalesce(jsonb_agg(each), '[]') into news from jsonb_array_elements(planned -> 'references') as each
         where not known.refs @> jsonb_build_array(each);
-        again := known.state in ('left', 'undone') or (known.state = 'done' and planned -> 'references' <> '[]');
+        -- What is done begins anew if a plan names more, or was made when it was done already: else somebody finished
+        -- it meanwhile, and the plan says what projects said before.
+        again := known.state in ('left', 'undone') or (known.state = 'done' and (
+            news <> '[]' or (planned -> 'references' <> '[]' and (planned ->> 'fence')::bigint = known.fence)));
         continue when not again and news = '[]';
         update audiostore.migration_items set
             refs = refs || news,
