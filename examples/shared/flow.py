@@ -83,6 +83,7 @@ class Flow:
     def close(self) -> None:
         """Let the export that is being made come to its end, and let go of connections."""
         self.exporting.close()
+        self.originals.close()
         self.store.close()
         if self._supabase is not None:
             self._supabase.close()

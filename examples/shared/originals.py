@@ -39,6 +39,10 @@ class OldFiles:
     def __call__(self, path: str, owner: str) -> Path | None:
         return None if self._originals is None else self._originals(path, owner)
 
+    def close(self) -> None:
+        if self._originals is not None:
+            self._originals.close()
+
     def link(self, path: str, owner: str) -> dict[str, Any] | None:
         """Give what ``answers.link`` tells of a stored file, if *path* is an old one of *owner*'s."""
         if self(path, owner) is None:

@@ -83,6 +83,10 @@ class Originals:
         else:
             self._named.pop(owner, None)
 
+    def close(self) -> None:
+        """Let go of the projects, as ``Migration.close`` does."""
+        self._references.close()
+
     def _resolve(self, path: str) -> str | None:
         """Give the address of the file that *path* leads to: of all that it may mean, the likeliest that is there."""
         return next((each for each in self._addresses.candidates(path) if self._is_there(each)), None)
