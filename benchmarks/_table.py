@@ -2,8 +2,9 @@
 
     python3 scripts/run.py bench --table [--quick] [names]
 
-``--quick`` only shows that they run: small sizes, one round, printed and not written. Each benchmark is a process of
-its own. Run it on a machine that does nothing else; the load is told in the page.
+``--quick`` only shows that they run: small sizes, one round, printed and not written. With names, the sections of those
+are written anew and the others stay, if they are of the same machine and versions. Each benchmark is a process of its
+own. Run it on a machine that does nothing else; the load is told with each section.
 """
 
 from __future__ import annotations
@@ -49,27 +50,33 @@ Three numbers in a cell are least, median and most.
 
 
 def main() -> int:
-    """Run, print, and write the page unless it was quick or only some were asked for."""
+    """Run, print, and write what ran well unless it was quick."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("names", nargs="*")
     asked = parser.parse_intermixed_args()
-    names = asked.names or benchmarks()
-    page = [HEAD, _machine(), "\n"]
     failed: list[str] = []
-    for name in names:
+    for name in asked.names or benchmarks():
         section = _section(name, quick=asked.quick)
         if section is None:
             failed.append(name)
-            section = f"\n## {name}\n\nIt failed.\n"
+            print(f"{name} failed", flush=True)
+            continue
         print(section, flush=True)
-        page.append(section)
-    if not (asked.quick or asked.names or failed):
-        PAGE.write_text("".join(page), encoding="utf-8")
-        print(f"written: {PAGE.relative_to(ROOT)}")
+        if not asked.quick:
+            _keep(name, section)
     if failed:
-        print(f"failed, so nothing is written: {', '.join(failed)}")
+        print(f"failed, and left as it was in {PAGE.relative_to(ROOT)}: {', '.join(failed)}")
     return len(failed)
+
+
+def _keep(name: str, section: str) -> None:
+    """Put *section* into the page, in its place; those of another machine, or other versions, go."""
+    machine, page = _machine(), PAGE.read_text(encoding="utf-8")
+    kept = dict(re.findall(r"(?ms)^<!-- (\w+) -->\n(.*?)(?=^<!-- |\Z)", page)) if machine in page else {}
+    kept[name] = section
+    sections = [f"<!-- {each} -->\n{kept[each].strip()}\n" for each in benchmarks() if each in kept]
+    PAGE.write_text("\n".join([HEAD.strip(), "", machine, *sections]), encoding="utf-8")
 
 
 def benchmarks() -> list[str]:
@@ -81,7 +88,7 @@ def benchmarks() -> list[str]:
 def _section(name: str, *, quick: bool) -> str | None:
     """Run one; give its heading, what it is about, and its table."""
     words = QUICK.get(name, ["--quick"]) if quick else []
-    began = time.monotonic()
+    began, load = time.monotonic(), os.getloadavg()[0]
     ran = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
     )
@@ -89,7 +96,8 @@ def _section(name: str, *, quick: bool) -> str | None:
         return None
     title, _, about = _doc(name).replace("``", "`").partition("\n")
     about = re.sub(r"(?m)^ {4}python.*\n", "", about).strip()
-    return f"\n## {title.rstrip('.:')}\n\n{about}\n\n{ran.stdout.strip()}\n\n({time.monotonic() - began:.0f} s)\n"
+    when = f"{datetime.now(UTC):%Y-%m-%d}, {time.monotonic() - began:.0f} s, load {load:.1f} before it"
+    return f"## {title.rstrip('.:')}\n\n{about}\n\n{ran.stdout.strip()}\n\n({when})\n"
 
 
 def _doc(name: str) -> str:
@@ -104,9 +112,8 @@ def _machine() -> str:
     packages = ("audiostore", "httpx", "storage3", "starlette", "av", "pydub", "psycopg")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
     return (
-        f"Run on {datetime.now(UTC):%Y-%m-%d}: {_processor()}, {os.cpu_count()} CPUs, {memory:.0f} GiB, "
-        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f} "
-        f"when it began. {versions}.\n"
+        f"Run on: {_processor()}, {os.cpu_count()} CPUs, {memory:.0f} GiB, {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}. {versions}.\n"
     )
 
 
