@@ -344,6 +344,19 @@ def test_either_all_is_kept_or_nothing(tmp_path: Path, clock: Clock) -> None:
             exports.keep(exports.begin(book).id, owner="alice")
 
 
+def test_what_was_kept_before_stays_when_there_is_no_room_for_more(tmp_path: Path, clock: Clock) -> None:
+    with AudioStore.local(tmp_path / "uploads", quota=FixedQuota("60 KB")) as store:
+        speaking(store, (1, 1), (2, 1))
+        exports = Exports(store, tmp_path / "exports", clock=clock)
+        book = Book.from_catalog(store, owner="alice", project="p1")
+        done = exports.run(exports.begin(book, formats="wav").id, owner="alice")
+        first, second = (each.name for each in done.files if each.content_type == "audio/wav")
+        (kept,) = exports.keep(done.id, owner="alice", names=(first,))
+        with pytest.raises(QuotaExceeded):
+            exports.keep(done.id, owner="alice", names=(first, second))
+        assert store.get(kept) == done.file(first).path.read_bytes()
+
+
 def test_a_stores_processor_does_not_touch_what_is_kept(tmp_path: Path) -> None:
     with AudioStore.local(tmp_path / "uploads", process=canonical("mp3")) as store:
         store.put(tone(tmp_path, 300), owner="alice", project="p1", chapter=1, section=1)

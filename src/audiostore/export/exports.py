@@ -236,7 +236,8 @@ class Exports:
         """Put the finished audio into the store, where it stays: under the owner's quota, at the project's place.
 
         All files of audio, or those called *names*, whatever they are. They are stored as they are, past the store's
-        processor. Either all are stored or none is; called again, it gives the same files.
+        processor. Either all are stored or none is; called again, it gives the same files, and what an earlier call
+        has stored stays whatever becomes of this one.
 
         Raises:
             NotFound: no such export, it is not finished, or has no such file. Otherwise what ``put`` raises.
@@ -251,6 +252,7 @@ class Exports:
             else [each for each in export.files if each.content_type.startswith("audio/") and not is_zip(each)]
         )
         kept = list[AudioFile]()
+        earlier = {each.id for each in self._kept(export)}
         try:
             for each in chosen:
                 kept.append(
@@ -267,9 +269,14 @@ class Exports:
                 )
         except BaseException:
             for file in kept:
-                self.store.delete(file)
+                if file.id not in earlier:
+                    self.store.delete(file)
             raise
         return tuple(kept)
+
+    def _kept(self, export: Export) -> Iterator[AudioFile]:
+        files = self.store.list(owner=export.owner, project=export.project)
+        return (each for each in files if each.metadata.get(KEPT_AS) == export.id)
 
     def _run(
         self,
