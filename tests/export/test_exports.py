@@ -26,7 +26,7 @@ from audiostore import (
     StorageFull,
     Unavailable,
 )
-from audiostore.audio import canonical, probe
+from audiostore.audio import canonical, measure, probe
 from audiostore.export import Book, BookChapter, BookSection, Exports
 from tests.export.shelf import names_in, pcm, speaking, tone, unzip_says_it_is_whole
 from tests.export.test_export import PICTURE
@@ -39,6 +39,14 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Louder:
+    def __init__(self, decibels: float) -> None:
+        self.decibels = decibels
+
+    def edit(self, segment: Any) -> Any:
+        return segment.apply_gain(self.decibels)
 
 
 @pytest.fixture
@@ -139,6 +147,19 @@ def test_what_changed_since_it_failed_is_made_anew_and_the_rest_is_not(
     assert one.stat().st_ino in made.values()
     assert two.stat().st_ino not in made.values()
     assert pcm(two) == pcm(tone(tmp_path, 440))
+
+
+def test_a_chapter_made_with_the_edit_of_another_object_is_made_anew(exports: Exports, book: Book) -> None:
+    def fail(share: float) -> None:
+        if share > 0.5:
+            raise LookupError
+
+    begun = exports.begin(book, formats="wav")
+    with pytest.raises(LookupError):
+        exports.run(begun.id, owner="alice", edit=Louder(-6).edit, progress=fail)
+    done = exports.run(begun.id, owner="alice", edit=Louder(-20).edit)
+    first, second = (measure(each.path) for each in done.files if each.duration)
+    assert first.rms == pytest.approx(second.rms, abs=0.5)
 
 
 def test_what_a_finished_chapter_lacks_is_told_again_when_it_is_used_again(

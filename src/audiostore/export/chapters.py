@@ -185,5 +185,7 @@ def suffix_of(to: str) -> str:
 
 def _name_of(edit: Edit) -> str | None:
     """Give a name that stands for *edit* in the next process, too; None for what is made anew in each."""
+    if getattr(edit, "__self__", None) is not None:
+        return None  # a method does what its object says
     name = getattr(edit, "__qualname__", "<")
     return None if "<" in name else f"{getattr(edit, '__module__', '')}.{name}"
