@@ -31,6 +31,7 @@ else:
 assert joined.how == how, joined.how
 """
 
+IMPORT = "import audiostore.audio.joining"
 PYDUB = """
 import sys
 from pathlib import Path
@@ -98,6 +99,7 @@ def main() -> None:
             {
                 "ffmpeg": copied(ffmpeg, waves, folder / "ffmpeg.wav"),
                 "audiostore": python(OURS, folder, "wav", "wav", "appended"),
+                "its start and imports alone": python(IMPORT),
                 "pydub alone": python(PYDUB, folder, "wav", ffmpeg),
             },
             rounds,
@@ -107,6 +109,7 @@ def main() -> None:
             {
                 "ffmpeg": copied(ffmpeg, mp3s, folder / "ffmpeg-copy.mp3"),
                 "audiostore": python(OURS, folder, "mp3", "mp3", "copied"),
+                "its start and imports alone": python(IMPORT),
             },
             rounds,
         )

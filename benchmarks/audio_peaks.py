@@ -53,6 +53,7 @@ def main() -> None:
                 "ffmpeg to a pipe, audioop": python(PIPE, ffmpeg, path, BIN),
                 f"peaks, {points} points": python(OURS, path, points),
                 "peaks, 800 points": python(OURS, path, 800),
+                "its start and imports alone": python("import audiostore.audio.waveform"),
             }
             compare(f"{hours:g} h of {path.suffix[1:]}", jobs, rounds)
 

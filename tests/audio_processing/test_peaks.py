@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from audiostore import AudioStore
-from audiostore.audio import join, peaks
+from audiostore.audio import join, peaks, transcode
 from tests.audio_processing import crafted as made
-from tests.audio_processing.signals import SAMPLES, TAKE, wav_file
+from tests.audio_processing.signals import SAMPLES, TAKE, encode, wav_file
 
 
 def test_it_is_what_audiowaveform_writes() -> None:
@@ -84,6 +84,25 @@ def test_a_wav_that_is_read_as_it_is_looks_like_one_that_is_decoded(tmp_path: Pa
     same = join([TAKE], tmp_path / "same.flac", to="flac").path
     for points in (1, 300):
         assert peaks(TAKE, points=points, bits=16) == peaks(same, points=points, bits=16)
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "m4a"])
+def test_what_is_decoded_frame_by_frame_has_the_peaks_of_its_samples(suffix: str, tmp_path: Path) -> None:
+    # The WAV is written frame by frame; the waveform takes many at a time.
+    transcode(SAMPLES / f"speech.{suffix}", tmp_path / "same.wav", to="wav", channels=1, bit_depth=16)
+    one, other = (peaks(each, points=100, bits=16) for each in (SAMPLES / f"speech.{suffix}", tmp_path / "same.wav"))
+    assert one["data"] == other["data"]
+
+
+def test_a_recording_that_becomes_stereo_on_the_way_is_seen_to_its_end(tmp_path: Path) -> None:
+    loud = encode(
+        wav_file(tmp_path / "a.wav"), tmp_path / "a.mp3", "libmp3lame", rate=44_100, layout="mono", muxer="mp3"
+    )
+    then = encode(tmp_path / "a.wav", tmp_path / "b.mp3", "libmp3lame", rate=44_100, layout="stereo", muxer="mp3")
+    (tmp_path / "c.mp3").write_bytes(loud.read_bytes() + then.read_bytes())
+    wave, half = peaks(tmp_path / "c.mp3", points=60), peaks(loud, points=30)
+    assert wave["samples_per_pixel"] == pytest.approx(half["samples_per_pixel"], rel=0.02)
+    assert all(max(wave["data"][at : at + 12]) > 20 for at in range(0, 120, 12))
 
 
 def test_a_stored_file_has_one(tmp_path: Path) -> None:

@@ -103,17 +103,23 @@ class _Line:
         """Write the packets of one part, and give where it lies."""
         declared = header_duration(reader)
         start, first, last, long, count = self.seconds, 0, 0, 0, 0
+        # Each step is taken 38 times for a second of audio, and counts beside what PyAV takes.
+        mux, stream = self.container.mux_one, self.stream
+        shift = 0
         for packet in packets_of(reader):
-            time = packet.dts or 0
+            time = last = packet.dts or 0
             if not count:
                 first = time
                 if self.at is None:
                     self.at = self.origin = time
+                shift = self.at - first
             # The last one of a part is told to be shorter, and decodes to as much as the others.
-            last, long = time, max(long, packet.duration or 0)
-            packet.dts = packet.pts = self.at + time - first if self.at is not None else time
-            packet.stream = self.stream
-            self.container.mux(packet)
+            duration = packet.duration
+            if duration is not None and duration > long:
+                long = duration
+            packet.dts = packet.pts = time + shift
+            packet.stream = stream
+            mux(packet)
             count += 1
             if count % _OFTEN == 0:
                 self.told((start + float((time - first) * self.base)) / self.expected)

@@ -10,7 +10,7 @@ from audiostore.audio.encoding import Share
 from audiostore.audio.engine import Reader, opened
 from audiostore.audio.headers import wav_audio
 from audiostore.audio.probing import header_duration
-from audiostore.audio.reshaping import LAYOUTS, Reshaper, audioop, packed, reshaped
+from audiostore.audio.reshaping import LAYOUTS, audioop, blocks
 from audiostore.audio.transcoding import told
 from audiostore.errors import UnsupportedAudio
 
@@ -72,7 +72,7 @@ def _plain(reader: Reader, progress: Share | None) -> Iterator[bytes] | None:
         return None
     start, length = wav_audio(reader.file, reader.looked)
 
-    def blocks() -> Iterator[bytes]:
+    def read() -> Iterator[bytes]:
         reader.file.seek(start)
         left = length - length % 2
         while left and (block := reader.file.read(min(_BLOCK, left))):
@@ -81,13 +81,12 @@ def _plain(reader: Reader, progress: Share | None) -> Iterator[bytes] | None:
             if progress is not None:
                 progress(1 - left / length)
 
-    return blocks()
+    return read()
 
 
 def _mixed(reader: Reader, progress: Share | None) -> Iterator[bytes]:
-    mono = Reshaper(sample_format="s16", layout=LAYOUTS[1], sample_rate=reader.stream.sample_rate)
     frames = reader.frames() if progress is None else told(reader, None, progress)
-    return (packed(frame) for frame in reshaped(frames, mono))
+    return blocks(frames, sample_format="s16", layout=LAYOUTS[1], sample_rate=reader.stream.sample_rate)
 
 
 class _Bins:
@@ -111,20 +110,20 @@ class _Bins:
         self._bin(-(-len(self._pending) // (2 * self.size)))
 
     def _bin(self, count: int) -> None:
-        width = 2 * self.size
+        width, minmax = 2 * self.size, audioop.minmax
         with memoryview(self._pending) as pending:
-            ends = [audioop.minmax(pending[start : start + width], 2) for start in range(0, count * width, width)]
+            ends = [minmax(pending[start : start + width], 2) for start in range(0, count * width, width)]
         self.samples += min(count * width, len(self._pending)) // 2
         del self._pending[: count * width]
-        self.low.extend(low for low, _ in ends)
-        self.high.extend(high for _, high in ends)
+        lows, highs = zip(*ends, strict=True) if ends else ((), ())
+        self.low.extend(lows)
+        self.high.extend(highs)
         while len(self.low) > self.most:
             self._halve()
 
     def _halve(self) -> None:
-        count = len(self.low)
-        self.low = array("h", (min(self.low[at : at + 2]) for at in range(0, count, 2)))
-        self.high = array("h", (max(self.high[at : at + 2]) for at in range(0, count, 2)))
+        self.low = array("h", map(min, self.low[::2], self.low[1::2] + self.low[-1:]))
+        self.high = array("h", map(max, self.high[::2], self.high[1::2] + self.high[-1:]))
         self.size *= 2
 
     def folded(self, points: int) -> Iterator[int]:
