@@ -167,10 +167,12 @@ def test_what_an_error_tells() -> None:
         assert refused.value.code == code
 
 
-@pytest.mark.parametrize(("codec", "muxer"), [("ac3", "ac3"), ("libmp3lame", "mp3"), ("aac", "adts")])
-def test_what_only_calls_itself_pcm_is_refused(codec: str, muxer: str, tmp_path: Path) -> None:
-    source = wav_file(tmp_path / "source.wav", rate=48_000)
-    inside = encode(source, tmp_path / "inside", codec, rate=48_000, layout="stereo", muxer=muxer)
+@pytest.mark.parametrize(
+    ("codec", "muxer", "rate"), [("ac3", "ac3", 640), ("libmp3lame", "mp3", 320), ("aac", "adts", 128)]
+)
+def test_what_only_calls_itself_pcm_is_refused(codec: str, muxer: str, rate: int, tmp_path: Path) -> None:
+    source, inside, options = wav_file(tmp_path / "source.wav", rate=48_000), tmp_path / "inside", {"b": f"{rate}k"}
+    encode(source, inside, codec, rate=48_000, layout="stereo", options=options, muxer=muxer)
     with pytest.raises(UnsupportedAudio) as refused:
         probe(io.BytesIO(made.wav(inside.read_bytes(), channels=2, rate=48_000)))
     assert refused.value.code == "codec"
