@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from selenium.common.exceptions import TimeoutException
-from selenium.webdriver import Chrome, ChromeOptions, Keys
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions, Keys
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -123,6 +123,17 @@ class Person:
             assert any(re.search(pattern, each) for each in severe), (pattern, severe)
         return [each for each in severe if not any(re.search(pattern, each) for pattern in expected)]
 
+    @contextmanager
+    def offline(self) -> Generator[None]:
+        """Be without a network for a while."""
+        away = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.cdp("Network.enable")
+        self.cdp("Network.emulateNetworkConditions", offline=True, **away)
+        try:
+            yield
+        finally:
+            self.cdp("Network.emulateNetworkConditions", offline=False, **away)
+
     # --- who, and which book ------------------------------------------------------------------------------------------
 
     def sign_in(self, name: str, password: str | None = None) -> None:
@@ -215,16 +226,21 @@ class Person:
         for kind in ("dragEnter", "dragOver", "drop"):
             self.cdp("Input.dispatchDragEvent", type=kind, data=data, **at)
 
+    def drag(self, handle: WebElement, x: int, y: int) -> None:
+        """Take something by its handle, and let it go so many pixels off, as a mouse does."""
+        self.js("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", handle)
+        moves = ActionChains(self.browser, 50).click_and_hold(handle).move_by_offset(x, y // 2)
+        moves.move_by_offset(0, y - y // 2).move_by_offset(1, 0).release().perform()  # it has to move over its target
+
     def path(self, name: str) -> str:
         """Give the path that the saved book has for a section."""
-        book = self.ask("GET", f"/api/projects/{self.js('return location.hash.slice(1)')}")["project_data"]
-        (path,) = [
-            section["audioPath"]
-            for chapter in book["chapters"]
-            for section in chapter["sections"]
-            if section["name"] == name
-        ]
+        (path,) = [section["audioPath"] for section in self.kept() if section["name"] == name]
         return str(path)
+
+    def kept(self) -> list[dict[str, Any]]:
+        """Give the sections of the book as it is saved, in their order."""
+        book = self.ask("GET", f"/api/projects/{self.js('return location.hash.slice(1)')}")["project_data"]
+        return [section for chapter in book["chapters"] for section in chapter["sections"]]
 
     # --- listening ----------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The story with all its chapters: also what does not depend on the pair of app and backend."""
+"""The further chapters of the story: a book is changed while it plays, exported, changed in two places, looked at."""
 
 from __future__ import annotations
 
@@ -42,11 +42,17 @@ class WholeStory(Story):
         person.find(f"{person.section('Calm')} [data-part=handle]").send_keys(Keys.ARROW_UP)
         person.wait(lambda: person.names() == ["Opening", "Calm", "Storm"], "it moved")
         person.part("name", person.section("Opening")).send_keys(" words")
+        person.part("add", ".chapter").click()
+        added = person.find(".section:last-child [data-part=name]")
+        person.wait(lambda: person.js("return document.activeElement === arguments[0]", added), "it wants a name")
+        added.send_keys("Coda")
+        person.record("Coda", SPEECH)
         after = person.heard(before["time"])
         assert after["src"] == before["src"]
+        person.reads("#player", "Opening words", "1 of 4")
         person.part("wave", person.section("Opening words")).send_keys(Keys.END)
         person.wait(lambda: not person.find("#player").is_displayed(), "the chapter is over")
-        assert order() == ["Opening words", "Calm", "Storm"]
+        assert order() == ["Opening words", "Calm", "Storm", "Coda"]
         person.saved()
         assert person.complaints() == []
 
@@ -91,14 +97,9 @@ class WholeStory(Story):
 
     def test_changes_without_a_network_are_saved_later(self, person: Person) -> None:
         book = person.new_book("Opening")
-        away = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-        person.cdp("Network.enable")
-        person.cdp("Network.emulateNetworkConditions", **away)
-        try:
+        with person.offline():
             person.part("name", person.section("Opening")).send_keys(" words")
             person.reads("#save-state", "no connection", "kept here")
-        finally:
-            person.cdp("Network.emulateNetworkConditions", **away | {"offline": False})
         person.saved()
         person.open(book)
         assert person.names() == ["Opening words"]
