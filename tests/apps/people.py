@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -208,10 +208,18 @@ class Person:
 
     def record(self, name: str, path: Path) -> None:
         """Choose a file for a section, and wait until that is stored and saved."""
-        self.choose(name, path)
-        section = self.section(name)
-        self.wait(lambda: self.js("return document.querySelector(arguments[0]).matches('.recorded')", section), name)
-        self.wait(lambda: not self.part("sending", section).is_displayed(), "it is stored")
+        self.record_all({name: path})
+
+    def record_all(self, recordings: Mapping[str, Path]) -> None:
+        """Choose files for sections one right after the other, and wait until all are stored and saved."""
+        for name, path in recordings.items():
+            self.choose(name, path)
+        for name in recordings:
+            section = self.section(name)
+            self.wait(
+                lambda at=section: self.js("return document.querySelector(arguments[0]).matches('.recorded')", at)
+            )
+            self.wait(lambda at=section: not self.part("sending", at).is_displayed(), f"{name} is stored")
         self.saved()
 
     def drop(self, css: str, *paths: Path) -> None:

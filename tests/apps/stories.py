@@ -25,7 +25,7 @@ from tests.apps.running import ALICE, TAKE, App, Backend, Site, environ, fastapi
 
 AUDIO = Path(__file__).parents[1] / "audio"
 SPEECH = AUDIO / "speech.wav"
-SHORT = timedelta(seconds=4)
+SHORT = timedelta(seconds=3)
 READY = """
     const waits = (audio) => audio.src && audio.paused && audio.currentTime === 0 && audio.readyState === 4;
     return [...document.querySelectorAll("#player audio")].some(waits);
@@ -154,8 +154,7 @@ class Story:
     def test_a_chapter_plays_in_order_without_a_gap(self, person: Person, folder: Path) -> None:
         person.new_book("Opening", "Silence", "Storm", "Calm")
         opening = self.longer(folder, 2_000_000)
-        for name, path in {"Opening": opening, "Storm": SPEECH, "Calm": SPEECH}.items():
-            person.record(name, path)
+        person.record_all({"Opening": opening, "Storm": SPEECH, "Calm": SPEECH})
         order = self.watch(person, pause_at=(2, 3))  # the third and the fourth that come up, to look around there
         person.part("play", ".chapter").click()
         person.wait(lambda: person.js(READY), "the next one is ready")

@@ -34,8 +34,7 @@ class WholeStory(Story):
 
     def test_a_changed_book_plays_on_at_its_place(self, person: Person, folder: Path) -> None:
         person.new_book("Opening", "Storm", "Calm")
-        for name in ("Opening", "Storm", "Calm"):
-            person.record(name, self.longer(folder, 2_000_000) if name == "Opening" else SPEECH)
+        person.record_all({"Opening": self.longer(folder, 2_000_000), "Storm": SPEECH, "Calm": SPEECH})
         order = self.watch(person)
         person.part("play", ".chapter").click()
         before = person.heard(0.3)
@@ -58,8 +57,7 @@ class WholeStory(Story):
 
     def test_the_export_unzips_to_the_right_audio(self, person: Person) -> None:
         person.new_book("Opening", "Silence", "Storm")
-        person.record("Opening", TAKE)
-        person.record("Storm", TAKE)
+        person.record_all({"Opening": TAKE, "Storm": TAKE})
         person.find("#export option[value=wav]").click()
         person.click("#export [data-part=begin]")
         person.reads("#export", "Save the ZIP", "Without 1 section that had no recording: Silence.")
@@ -107,8 +105,7 @@ class WholeStory(Story):
 
     def test_it_looks_right_and_reads_right_on_desktop_and_phone(self, person: Person) -> None:
         person.new_book("The keeper", "Storm at night", "The light", "Calm", title="The lighthouse keeper")
-        for name, path in {"The keeper": TAKE, "Storm at night": SPEECH, "Calm": TAKE}.items():
-            person.record(name, path)
+        person.record_all({"The keeper": TAKE, "Storm at night": SPEECH, "Calm": TAKE})
         person.click("#add-chapter")
         person.js("document.activeElement.blur()")
         person.saved()
