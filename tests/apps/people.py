@@ -215,12 +215,12 @@ class Person:
         for name, path in recordings.items():
             self.choose(name, path)
         for name in recordings:
-            section = self.section(name)
-            self.wait(
-                lambda at=section: self.js("return document.querySelector(arguments[0]).matches('.recorded')", at)
-            )
-            self.wait(lambda at=section: not self.part("sending", at).is_displayed(), f"{name} is stored")
+            self.stored(self.section(name))
         self.saved()
+
+    def stored(self, section: str) -> None:
+        self.wait(lambda: self.js("return document.querySelector(arguments[0]).matches('.recorded')", section), section)
+        self.wait(lambda: not self.part("sending", section).is_displayed(), "it is stored")
 
     def drop(self, css: str, *paths: Path) -> None:
         """Drop files on an element, as a mouse does that comes from a file manager."""
@@ -234,11 +234,15 @@ class Person:
         for kind in ("dragEnter", "dragOver", "drop"):
             self.cdp("Input.dispatchDragEvent", type=kind, data=data, **at)
 
-    def drag(self, handle: WebElement, x: int, y: int) -> None:
-        """Take something by its handle, and let it go so many pixels off, as a mouse does."""
+    def drag(self, handle: WebElement, target: WebElement) -> None:
+        """Take something by its handle, and let it go in the upper half of another's, as a mouse does."""
         self.js("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", handle)
-        moves = ActionChains(self.browser, 50).click_and_hold(handle).move_by_offset(x, y // 2)
-        moves.move_by_offset(0, y - y // 2).move_by_offset(1, 0).release().perform()  # it has to move over its target
+        top = "(each) => each.getBoundingClientRect().top"
+        way = int(self.js(f"const [from, to] = [...arguments].map({top}); return to - from", handle, target)) - 10
+        moves = ActionChains(self.browser, 50).click_and_hold(handle).move_by_offset(0, way // 2)
+        moves.move_by_offset(0, way - way // 2).move_by_offset(
+            1, 0
+        ).release().perform()  # it has to move over its target
 
     def path(self, name: str) -> str:
         """Give the path that the saved book has for a section."""

@@ -25,7 +25,7 @@ class Troubles(Story):
         book = person.new_book(*NAMES)
         person.record_all(dict.fromkeys(NAMES, SPEECH))
         calm, opening = (person.part("handle", person.section(name)) for name in ("Calm", "Opening"))
-        person.drag(calm, 0, opening.location["y"] - calm.location["y"] - 10)  # to its upper half
+        person.drag(calm, opening)
         person.wait(lambda: person.names() == ["Calm", "Opening", "Storm"], "it is dropped before the first")
         person.saved()
         assert [each["name"] for each in person.kept()] == ["Calm", "Opening", "Storm"]
