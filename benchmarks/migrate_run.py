@@ -178,12 +178,12 @@ def main() -> None:
         {way: {"load": os.getloadavg()[0], **measure(way, options)} for way in WAYS} for _ in range(options.rounds)
     ]
     for way in WAYS:
-        told = [each[way] for each in rounds]
-        seconds = [each["seconds"] for each in told]
+        here = [each[way] for each in rounds]
+        seconds = [each["seconds"] for each in here]
         times = [spread([each[way]["seconds"] / each[other]["seconds"] for each in rounds]) for other in WAYS[:2]]
-        cpu = " + ".join(f"{min(each[part] for each in told) / options.files * 1e3:.1f}" for part in ("ours", "theirs"))
-        memory = format_size(int(max(each["bytes"] for each in told))) if "bytes" in told[0] else ""
-        load = f"{min(each['load'] for each in told):.1f} to {max(each['load'] for each in told):.1f}"
+        cpu = " + ".join(f"{min(each[part] for each in here) / options.files * 1e3:.1f}" for part in ("ours", "theirs"))
+        memory = format_size(int(max(each["bytes"] for each in here))) if "bytes" in here[0] else ""
+        load = f"{min(each['load'] for each in here):.1f} to {max(each['load'] for each in here):.1f}"
         rate = options.files / min(seconds)
         cells = [way, spread(seconds), f"{rate:.0f}", *times, cpu, memory, load]
         print(f"| {' | '.join(cells)} |", flush=True)

@@ -6,15 +6,13 @@ import json
 import random
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from audiostore.migrate import SQLiteJournal
 from audiostore.migrate.protocols import ProjectRow
 from tests.migrate.scene import Scene, sound
 from tests.migrate.worker import migration_in
@@ -97,35 +95,6 @@ def test_what_another_process_finishes_meanwhile_is_not_begun_anew(
     monkeypatch.setattr(scene.app.table, "scan", scan_and_let_another_run)
     assert "migrated" not in scene.run().outcomes
     is_whole(scene, tmp_path, "sqlite")
-
-
-def test_what_another_process_is_about_to_finish_is_not_begun_anew(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan, rewrite = SQLiteJournal.plan, type(scene.app.table).rewrite
-    looked, finished = threading.Event(), threading.Event()
-    outcomes: list[Mapping[str, int]] = []
-    second = threading.Thread(target=lambda: outcomes.append(scene.run().outcomes))
-
-    def plan_when_the_first_is_done(*arguments: Any) -> None:
-        if threading.current_thread() is second:
-            looked.set()
-            assert finished.wait(60)
-        plan(*arguments)
-
-    def rewrite_when_the_second_has_looked(*arguments: Any) -> Any:
-        if not second.is_alive():
-            second.start()
-            assert looked.wait(60)
-            monkeypatch.setattr(type(scene.app.table), "rewrite", rewrite)
-        return rewrite(*arguments)
-
-    monkeypatch.setattr(SQLiteJournal, "plan", plan_when_the_first_is_done)
-    monkeypatch.setattr(type(scene.app.table), "rewrite", rewrite_when_the_second_has_looked)
-    assert scene.run(workers=1).outcomes == {"migrated": FILES * len(OWNERS)}
-    finished.set()
-    second.join()
-    assert outcomes == [{"already": FILES * len(OWNERS)}]
 
 
 def test_machines_share_a_run_through_the_database(scene: Scene, tmp_path: Path, database: Database) -> None:
