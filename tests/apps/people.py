@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium.common.exceptions import TimeoutException
-from selenium.webdriver import Chrome, ChromeOptions, Keys
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions, Keys
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -123,6 +123,17 @@ class Person:
             assert any(re.search(pattern, each) for each in severe), (pattern, severe)
         return [each for each in severe if not any(re.search(pattern, each) for pattern in expected)]
 
+    @contextmanager
+    def offline(self) -> Generator[None]:
+        """Be without a network for a while."""
+        away = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.cdp("Network.enable")
+        self.cdp("Network.emulateNetworkConditions", offline=True, **away)
+        try:
+            yield
+        finally:
+            self.cdp("Network.emulateNetworkConditions", offline=False, **away)
+
     # --- who, and which book ------------------------------------------------------------------------------------------
 
     def sign_in(self, name: str, password: str | None = None) -> None:
@@ -197,11 +208,19 @@ class Person:
 
     def record(self, name: str, path: Path) -> None:
         """Choose a file for a section, and wait until that is stored and saved."""
-        self.choose(name, path)
-        section = self.section(name)
-        self.wait(lambda: self.js("return document.querySelector(arguments[0]).matches('.recorded')", section), name)
-        self.wait(lambda: not self.part("sending", section).is_displayed(), "it is stored")
+        self.record_all({name: path})
+
+    def record_all(self, recordings: Mapping[str, Path]) -> None:
+        """Choose files for sections one right after the other, and wait until all are stored and saved."""
+        for name, path in recordings.items():
+            self.choose(name, path)
+        for name in recordings:
+            self.stored(self.section(name))
         self.saved()
+
+    def stored(self, section: str) -> None:
+        self.wait(lambda: self.js("return document.querySelector(arguments[0]).matches('.recorded')", section), section)
+        self.wait(lambda: not self.part("sending", section).is_displayed(), "it is stored")
 
     def drop(self, css: str, *paths: Path) -> None:
         """Drop files on an element, as a mouse does that comes from a file manager."""
@@ -215,16 +234,25 @@ class Person:
         for kind in ("dragEnter", "dragOver", "drop"):
             self.cdp("Input.dispatchDragEvent", type=kind, data=data, **at)
 
+    def drag(self, handle: WebElement, target: WebElement) -> None:
+        """Take something by its handle, and let it go in the upper half of another's, as a mouse does."""
+        self.js("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", handle)
+        top = "(each) => each.getBoundingClientRect().top"
+        way = int(self.js(f"const [from, to] = [...arguments].map({top}); return to - from", handle, target)) - 10
+        moves = ActionChains(self.browser, 50).click_and_hold(handle).move_by_offset(0, way // 2)
+        moves.move_by_offset(0, way - way // 2).move_by_offset(
+            1, 0
+        ).release().perform()  # it has to move over its target
+
     def path(self, name: str) -> str:
         """Give the path that the saved book has for a section."""
-        book = self.ask("GET", f"/api/projects/{self.js('return location.hash.slice(1)')}")["project_data"]
-        (path,) = [
-            section["audioPath"]
-            for chapter in book["chapters"]
-            for section in chapter["sections"]
-            if section["name"] == name
-        ]
+        (path,) = [section["audioPath"] for section in self.kept() if section["name"] == name]
         return str(path)
+
+    def kept(self) -> list[dict[str, Any]]:
+        """Give the sections of the book as it is saved, in their order."""
+        book = self.ask("GET", f"/api/projects/{self.js('return location.hash.slice(1)')}")["project_data"]
+        return [section for chapter in book["chapters"] for section in chapter["sections"]]
 
     # --- listening ----------------------------------------------------------------------------------------------------
 

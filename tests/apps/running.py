@@ -48,13 +48,14 @@ class Seen:
 
 @dataclass
 class Site:
-    """A running app. ``seen`` grows with each answer."""
+    """A running app. ``seen`` grows with each answer; for paths that begin with one of ``away``, a proxy says 503."""
 
     app: App
     flow: Flow
     port: int
     seen: list[Seen] = field(default_factory=list[Seen])
     supabase: FakeSupabase | None = None
+    away: tuple[str, ...] = ()
     visitors: list[Visitor] = field(default_factory=list["Visitor"])
 
     @property
@@ -205,6 +206,9 @@ def flask_served(flow: Flow) -> Generator[Site]:
             site.seen.append(Seen(environ["REQUEST_METHOD"], path, asked, int(status.split(maxsplit=1)[0])))
             return start_response(status, headers, *more)
 
+        if environ["PATH_INFO"].startswith(site.away):
+            start("503 Service Unavailable", [("Content-Length", "0")])
+            return []
         return app(environ, start)
 
     server = Server("127.0.0.1", 0, watched, Quiet)
@@ -231,7 +235,11 @@ def fastapi_served(flow: Flow) -> Generator[Site]:
                 site.seen.append(Seen(scope["method"], scope["path"], asked and asked.decode(), message["status"]))
             await send(message)
 
-        await app(scope, receive, sent)
+        if scope["type"] == "http" and scope["path"].startswith(site.away):
+            await sent({"type": "http.response.start", "status": 503, "headers": [(b"content-length", b"0")]})
+            await sent({"type": "http.response.body"})
+        else:
+            await app(scope, receive, sent)
 
     listening = socket.create_server(("127.0.0.1", 0))
     site.port = listening.getsockname()[1]

@@ -17,7 +17,7 @@ from typing import ClassVar
 import pytest
 from selenium.webdriver import Keys
 
-from audiostore import AudioFile, Key, format_size
+from audiostore import AudioFile, format_size
 from examples.shared.auth import DEMO_USERS
 from examples.shared.flow import Flow
 from tests.apps.people import Person, browsing
@@ -25,7 +25,7 @@ from tests.apps.running import ALICE, TAKE, App, Backend, Site, environ, fastapi
 
 AUDIO = Path(__file__).parents[1] / "audio"
 SPEECH = AUDIO / "speech.wav"
-SHORT = timedelta(seconds=4)
+SHORT = timedelta(seconds=3)
 READY = """
     const waits = (audio) => audio.src && audio.paused && audio.currentTime === 0 && audio.readyState === 4;
     return [...document.querySelectorAll("#player audio")].some(waits);
@@ -151,34 +151,10 @@ class Story:
             live.store.clear_quota(ALICE)
         assert person.complaints("507") is not None
 
-    def test_a_lost_recording_is_told_and_attached_again(self, person: Person, live: Site) -> None:
-        book = person.new_book("Opening", "Storm", "Calm")
-        for name in ("Opening", "Storm", "Calm"):
-            person.record(name, SPEECH)
-        (lost,) = [take for take in self.takes(live) if take.section == "12"]
-        live.store.backend.delete([Key(lost.key)])  # behind the store's back
-        person.open(book)
-        storm = person.section("Storm")
-        person.reads(storm, "Missing", "The recording of this section is gone.")
-        assert not person.part("play", storm).is_enabled()
-        order = self.watch(person)
-        person.part("play", ".chapter").click()
-        person.wait(lambda: not person.find("#player").is_displayed(), "the chapter is over")
-        assert order() == ["Opening", "Calm"]
-
-        person.choose("Storm", TAKE)
-        person.wait(lambda: not person.part("badge", storm).is_displayed(), "it is no longer missing")
-        person.saved()
-        person.part("play", storm).click()
-        person.heard(0.2)
-        person.part("stop", "#player").click()
-        assert len(self.takes(live)) == 3
-
     def test_a_chapter_plays_in_order_without_a_gap(self, person: Person, folder: Path) -> None:
         person.new_book("Opening", "Silence", "Storm", "Calm")
         opening = self.longer(folder, 2_000_000)
-        for name, path in {"Opening": opening, "Storm": SPEECH, "Calm": SPEECH}.items():
-            person.record(name, path)
+        person.record_all({"Opening": opening, "Storm": SPEECH, "Calm": SPEECH})
         order = self.watch(person, pause_at=(2, 3))  # the third and the fourth that come up, to look around there
         person.part("play", ".chapter").click()
         person.wait(lambda: person.js(READY), "the next one is ready")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.apps.stories import Story
+from tests.apps.troubles import Troubles
+from tests.apps.whole_story import WholeStory
 
 pytestmark = pytest.mark.browser
 
 
-class TestFastAPIOnDisk(Story):
+class TestFastAPIOnDisk(WholeStory, Troubles):
     app = "fastapi"
     backend = "disk"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.apps.troubles import Troubles
 from tests.apps.whole_story import WholeStory
 
 pytestmark = pytest.mark.browser
 
 
-class TestFastAPIOnSupabase(WholeStory):
+class TestFastAPIOnSupabase(WholeStory, Troubles):
     app = "fastapi"
     backend = "supabase"

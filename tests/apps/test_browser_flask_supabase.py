@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.apps.stories import Story
+from tests.apps.troubles import Troubles
+from tests.apps.whole_story import WholeStory
 
 pytestmark = pytest.mark.browser
 
 
-class TestFlaskOnSupabase(Story):
+class TestFlaskOnSupabase(WholeStory, Troubles):
     app = "flask"
     backend = "supabase"

@@ -20,6 +20,13 @@ TEXT = [
     *[("on-accent", "accent"), ("on-accent", "accent-strong"), ("accent-strong", "tint"), ("card", "danger")],
 ]
 
+GRAPHICS = [
+    *[("wave", ground) for ground in ("card", "tint")],
+    ("edge", "card"),
+    ("accent", "card"),
+    ("accent", "tint"),
+]
+
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_a_file_is_small_and_fetches_nothing_from_elsewhere(path: Path) -> None:
@@ -39,6 +46,13 @@ def test_the_page_has_no_inline_script_or_style() -> None:
 def test_text_stands_out_from_its_ground(scheme: str, text: str, ground: str) -> None:
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", SCHEMES[scheme]))
     assert contrast(colours[text], colours[ground]) >= 4.5
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(("graphic", "ground"), GRAPHICS, ids="-on-".join)
+def test_what_is_drawn_stands_out_from_its_ground(scheme: str, graphic: str, ground: str) -> None:
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", SCHEMES[scheme]))
+    assert contrast(colours[graphic], colours[ground]) >= 3
 
 
 def contrast(one: str, other: str) -> float:

@@ -1,4 +1,4 @@
-"""The story with all its chapters: also what does not depend on the pair of app and backend."""
+"""The further chapters of the story: a book is changed while it plays, exported, changed in two places, looked at."""
 
 from __future__ import annotations
 
@@ -34,26 +34,30 @@ class WholeStory(Story):
 
     def test_a_changed_book_plays_on_at_its_place(self, person: Person, folder: Path) -> None:
         person.new_book("Opening", "Storm", "Calm")
-        for name in ("Opening", "Storm", "Calm"):
-            person.record(name, self.longer(folder, 2_000_000) if name == "Opening" else SPEECH)
+        person.record_all({"Opening": self.longer(folder, 2_000_000), "Storm": SPEECH, "Calm": SPEECH})
         order = self.watch(person)
         person.part("play", ".chapter").click()
         before = person.heard(0.3)
         person.find(f"{person.section('Calm')} [data-part=handle]").send_keys(Keys.ARROW_UP)
         person.wait(lambda: person.names() == ["Opening", "Calm", "Storm"], "it moved")
         person.part("name", person.section("Opening")).send_keys(" words")
+        person.part("add", ".chapter").click()
+        added = person.find(".section:last-child [data-part=name]")
+        person.wait(lambda: person.js("return document.activeElement === arguments[0]", added), "it wants a name")
+        added.send_keys("Coda")
+        person.record("Coda", SPEECH)
         after = person.heard(before["time"])
         assert after["src"] == before["src"]
+        person.reads("#player", "Opening words", "1 of 4")
         person.part("wave", person.section("Opening words")).send_keys(Keys.END)
         person.wait(lambda: not person.find("#player").is_displayed(), "the chapter is over")
-        assert order() == ["Opening words", "Calm", "Storm"]
+        assert order() == ["Opening words", "Calm", "Storm", "Coda"]
         person.saved()
         assert person.complaints() == []
 
     def test_the_export_unzips_to_the_right_audio(self, person: Person) -> None:
         person.new_book("Opening", "Silence", "Storm")
-        person.record("Opening", TAKE)
-        person.record("Storm", TAKE)
+        person.record_all({"Opening": TAKE, "Storm": TAKE})
         person.find("#export option[value=wav]").click()
         person.click("#export [data-part=begin]")
         person.reads("#export", "Save the ZIP", "Without 1 section that had no recording: Silence.")
@@ -91,14 +95,9 @@ class WholeStory(Story):
 
     def test_changes_without_a_network_are_saved_later(self, person: Person) -> None:
         book = person.new_book("Opening")
-        away = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-        person.cdp("Network.enable")
-        person.cdp("Network.emulateNetworkConditions", **away)
-        try:
+        with person.offline():
             person.part("name", person.section("Opening")).send_keys(" words")
             person.reads("#save-state", "no connection", "kept here")
-        finally:
-            person.cdp("Network.emulateNetworkConditions", **away | {"offline": False})
         person.saved()
         person.open(book)
         assert person.names() == ["Opening words"]
@@ -106,8 +105,7 @@ class WholeStory(Story):
 
     def test_it_looks_right_and_reads_right_on_desktop_and_phone(self, person: Person) -> None:
         person.new_book("The keeper", "Storm at night", "The light", "Calm", title="The lighthouse keeper")
-        for name, path in {"The keeper": TAKE, "Storm at night": SPEECH, "Calm": TAKE}.items():
-            person.record(name, path)
+        person.record_all({"The keeper": TAKE, "Storm at night": SPEECH, "Calm": TAKE})
         person.click("#add-chapter")
         person.js("document.activeElement.blur()")
         person.saved()

@@ -48,7 +48,7 @@ export class ChapterView {
   /** Show whether playback is here. */
   showPlace() {
     const current = this.#page.playsChapter(this.chapter);
-    const sounding = current && ["playing", "loading"].includes(this.#page.playback.state);
+    const sounding = current && this.#page.playback.sounding;
     this.root.classList.toggle("current", current);
     label(this.parts.play, sounding ? "pause" : "play", `${sounding ? "Pause" : "Play"} ${this.chapter.name}`);
   }

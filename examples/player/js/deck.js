@@ -1,5 +1,10 @@
 // One <audio> element that plays what it is loaded with, and tells when it is ready.
 
+import { isDue } from "./links.js";
+
+export const LEAD = 0.01; // seconds that an element which is ready needs to start sounding
+const AHEAD = 0.3; // seconds ahead of another one's place at which it is taken over
+
 export class Deck {
   #loading = null; // stops the wait of a load that another one replaced
 
@@ -27,6 +32,20 @@ export class Deck {
     await this.#once("seeked");
     if (this.audio.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) await this.#once("canplay");
     this.ready = true;
+  }
+
+  /** Load what another deck plays from a fresh link; resolves in the moment in which this one can go on in its place. */
+  async catchUp(other, link) {
+    const at = other.time + AHEAD;
+    await this.load(other.item, link, at);
+    if (other.time > at) await this.seek(other.time + AHEAD);
+    const wait = Math.max(0, this.time - other.time - LEAD) * 1000;
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+
+  /** Whether it is at the beginning of an item, and could start at once. */
+  waitsFor(item) {
+    return this.ready && this.time === 0 && this.item.path === item.path && !isDue(this.link);
   }
 
   /** Be empty, and hold no connection. */

@@ -7,17 +7,16 @@
 // Events: "state" (`state` has changed), "time" (the place has), "section" (another one plays), "duration" (one is known
 // now), "trouble" (detail: { item, error }). An item is { id, path, duration }; those without a path are skipped.
 
-import { Deck } from "./deck.js";
+import { Deck, LEAD } from "./deck.js";
 import { isDue } from "./links.js";
+import { isAway, whenBack } from "./network.js";
 import { lengths, placeAt, playable, whereNow, withLengths } from "./queue.js";
 
 const NEAR_END = 0.6; // seconds before the end from which the handover is timed; time updates come four times a second
-const LEAD = 0.01; // seconds that an element which is ready needs to start sounding
-const AHEAD = 0.3; // seconds ahead of the place at which a renewed link takes over
 const AGAIN = 3000; // ms after which a renewal that failed is tried again
 
 export class Playback extends EventTarget {
-  state = "stopped"; // or "loading", "playing", "paused"
+  state = "stopped"; // or "loading", "playing", "paused", "offline" (it plays on by itself when the connection is back)
   queue = [];
   index = -1;
   #links;
@@ -25,6 +24,7 @@ export class Playback extends EventTarget {
   #spare;
   #turn = 0; // changes with each command, so that what an older one waited for is dropped
   #handover = null;
+  #forgetBack = null; // stops waiting for the connection
   #renewal = null;
   #at = 0; // the last place that is known, for when the element that had it has failed
   #retried = null; // the path that got a fresh link and did not play since
@@ -41,6 +41,11 @@ export class Playback extends EventTarget {
     return this.queue[this.index] ?? null;
   }
 
+  /** Whether it plays, or will as soon as it can. */
+  get sounding() {
+    return ["playing", "loading", "offline"].includes(this.state);
+  }
+
   get time() {
     return this.#front.ready && this.#front.item.id === this.item?.id ? this.#front.time : this.#at;
   }
@@ -55,21 +60,20 @@ export class Playback extends EventTarget {
     this.queue = queue.map((item) => ({ ...item }));
     const first = playable(this.queue, index, 1);
     if (first < 0) return this.stop();
-    await this.#go(first, first === index ? at : 0);
+    await this.#go(first, first === index ? at : 0, "loading");
   }
 
   pause() {
     if (this.state === "stopped") return;
     this.#turn++;
     this.#forgetHandover();
-    this.#front.audio.pause();
-    this.#spare.audio.pause();
+    for (const deck of [this.#front, this.#spare]) deck.audio.pause();
     this.#tell("paused");
   }
 
   async resume() {
     if (this.state !== "paused") return;
-    if (!this.#front.ready || isDue(this.#front.link)) return this.#go(this.index, this.time);
+    if (!this.#front.ready || isDue(this.#front.link)) return this.#go(this.index, this.time, "loading");
     await this.#start(++this.#turn);
   }
 
@@ -77,8 +81,7 @@ export class Playback extends EventTarget {
     this.#turn++;
     this.#forgetHandover();
     clearTimeout(this.#renewal);
-    this.#front.release();
-    this.#spare.release();
+    for (const deck of [this.#front, this.#spare]) deck.release();
     this.index = -1;
     this.#at = 0;
     this.#tell("stopped");
@@ -87,21 +90,21 @@ export class Playback extends EventTarget {
 
   async next() {
     const next = playable(this.queue, this.index + 1, 1);
-    await (next < 0 ? this.stop() : this.#go(next));
+    await (next < 0 ? this.stop() : this.#go(next, 0, "loading"));
   }
 
   /** Go back to the section before, or to the beginning of this one if that is over for some seconds. */
   async previous() {
     const before = playable(this.queue, this.index - 1, -1);
-    await (this.time > 3 || before < 0 ? this.seek(0) : this.#go(before));
+    await (this.time > 3 || before < 0 ? this.seek(0) : this.#go(before, 0, "loading"));
   }
 
   /** Go to a time of the current section, in seconds. */
   async seek(at) {
     if (!this.item) return;
     this.#forgetHandover();
-    if (!this.#front.ready || isDue(this.#front.link)) return this.#go(this.index, at, this.state === "paused");
-    this.#front.audio.currentTime = Math.min(at, this.item.duration || at);
+    if (!this.#front.ready || isDue(this.#front.link)) return this.#go(this.index, at);
+    this.#front.audio.currentTime = this.#at = Math.min(at, this.item.duration || at);
     this.#emit("time");
   }
 
@@ -109,7 +112,7 @@ export class Playback extends EventTarget {
   async seekTotal(at) {
     const place = placeAt(this.queue, at);
     if (place.index === this.index) return this.seek(place.at);
-    await this.#go(place.index, place.at, this.state === "paused");
+    await this.#go(place.index, place.at);
   }
 
   /** Go on with a changed queue, at the same place of the same section. */
@@ -119,7 +122,7 @@ export class Playback extends EventTarget {
     this.queue = withLengths(queue, this.queue);
     const { index, same, replaced } = whereNow(this.queue, item, this.index);
     if (index < 0) return this.stop();
-    if (!same) return this.#go(index, replaced ? time : 0, this.state === "paused");
+    if (!same) return this.#go(index, replaced ? time : 0);
     this.index = index; // it plays on
     this.#emit("section");
     await this.#prepare();
@@ -127,18 +130,18 @@ export class Playback extends EventTarget {
 
   // --- one section ---------------------------------------------------------------------------------------------------
 
-  async #go(index, at = 0, paused = false) {
+  async #go(index, at = 0, state = this.state === "paused" ? "paused" : "loading") {
     const turn = ++this.#turn;
     const item = this.queue[index];
     this.#forgetHandover();
     const changed = index !== this.index;
     this.index = index;
     this.#at = at;
-    this.#tell(paused ? "paused" : "loading");
+    this.#tell(state);
     if (changed) this.#emit("section");
     try {
       this.#front.audio.pause();
-      if (at === 0 && this.#holds(this.#spare, item)) {
+      if (at === 0 && this.#spare.waitsFor(item)) {
         [this.#front, this.#spare] = [this.#spare, this.#front];
       } else {
         const link = await this.#links.get(item.path);
@@ -146,7 +149,7 @@ export class Playback extends EventTarget {
         if (turn !== this.#turn) return;
       }
       this.#emit("time");
-      if (!paused) await this.#start(turn);
+      if (state !== "paused") await this.#start(turn);
     } catch (error) {
       if (turn === this.#turn) await this.#recover(error);
     }
@@ -169,24 +172,31 @@ export class Playback extends EventTarget {
   }
 
   // A link may have run out while the computer slept, so a failure gets one fresh link; then the section is skipped.
+  // Where nobody answers, the others could not be heard either: it waits, and goes on where it was. No error (null): an
+  // element waits for bytes, and does not tell whether somebody sends them.
   async #recover(error) {
-    const { item, time } = this;
-    if (error.name === "AbortError") return;
-    if (this.#retried !== item.path) {
+    const [item, time, turn] = [this.item, this.time, this.#turn];
+    if (error?.name === "AbortError") return;
+    if (error && this.#retried !== item.path) {
       this.#retried = item.path;
       this.#links.forget(item.path);
-      return this.#go(this.index, time, this.state === "paused");
+      return this.#go(this.index, time, this.state === "offline" ? "offline" : undefined);
     }
-    this.#emit("trouble", { item, error });
-    if (error.status === 0) this.pause(); // no network: the others could not be heard either
-    else await this.next();
+    const away = await isAway(error, this.#front.link);
+    if (turn !== this.#turn || (!error && (!away || this.state === "playing"))) return;
+    if (error && (!away || this.state === "paused")) this.#emit("trouble", { item, error });
+    if (!away) return this.next();
+    this.#retried = null;
+    if (this.state === "paused") return; // pressing play tries again
+    this.#tell("offline");
+    this.#forgetBack = whenBack(() => this.#go(this.index, this.time, "offline"));
   }
 
   // --- the next section ----------------------------------------------------------------------------------------------
 
   async #prepare() {
-    const next = this.#following;
-    if (!next || this.#holds(this.#spare, next) || !this.#spare.audio.paused) return;
+    const next = this.queue[playable(this.queue, this.index + 1, 1)];
+    if (!next || this.#spare.waitsFor(next) || !this.#spare.audio.paused) return;
     const turn = this.#turn;
     try {
       const link = await this.#links.get(next.path);
@@ -198,16 +208,15 @@ export class Playback extends EventTarget {
 
   #timeHandover() {
     const { left, audio } = this.#front;
-    const next = this.#following;
-    if (this.#handover || audio.paused || left > NEAR_END || !next || !this.#holds(this.#spare, next)) return;
+    const next = this.queue[playable(this.queue, this.index + 1, 1)];
+    if (this.#handover || audio.paused || left > NEAR_END || !next || !this.#spare.waitsFor(next)) return;
     this.#handover = setTimeout(() => this.#crossOver(), Math.max(0, left - LEAD) * 1000);
   }
 
   #crossOver() {
     this.#forgetHandover();
     const next = playable(this.queue, this.index + 1, 1);
-    if (next < 0) return this.stop();
-    if (!this.#holds(this.#spare, this.queue[next])) return this.#go(next);
+    if (next < 0 || !this.#spare.waitsFor(this.queue[next])) return this.next();
     this.index = next;
     [this.#front, this.#spare] = [this.#spare, this.#front]; // the other one plays its last instants out
     this.#emit("section");
@@ -236,11 +245,7 @@ export class Playback extends EventTarget {
     try {
       const link = await this.#links.get(this.item.path);
       if (turn !== this.#turn) return;
-      const at = front.time + AHEAD;
-      await this.#spare.load(this.item, link, at);
-      if (front.time > at) await this.#spare.seek(front.time + AHEAD);
-      const wait = Math.max(0, this.#spare.time - front.time - LEAD) * 1000;
-      await new Promise((resolve) => setTimeout(resolve, wait));
+      await this.#spare.catchUp(front, link);
       if (turn !== this.#turn || front !== this.#front) return;
       [this.#front, this.#spare] = [this.#spare, this.#front];
       await this.#front.audio.play();
@@ -250,14 +255,6 @@ export class Playback extends EventTarget {
     } catch {
       if (turn === this.#turn) this.#planRenewal(AGAIN);
     }
-  }
-
-  get #following() {
-    return this.queue[playable(this.queue, this.index + 1, 1)];
-  }
-
-  #holds(deck, item) {
-    return deck.ready && deck.time === 0 && deck.item.path === item.path && !isDue(deck.link);
   }
 
   #listen(deck) {
@@ -275,9 +272,10 @@ export class Playback extends EventTarget {
     });
     on("ended", () => this.#crossOver());
     on("waiting", () => this.state === "playing" && this.#tell("loading"));
+    for (const event of ["waiting", "stalled"]) on(event, () => this.state === "loading" && this.#recover(null));
     on("playing", () => {
       this.#retried = null;
-      if (this.state === "loading") this.#tell("playing");
+      if (this.sounding) this.#tell("playing");
     });
     on("error", () => {
       if (!deck.ready) return; // while it loads, the load tells
@@ -288,6 +286,7 @@ export class Playback extends EventTarget {
   }
 
   #tell(state) {
+    this.#forgetBack?.();
     if (this.state === state) return;
     this.state = state;
     this.#emit("state");

@@ -60,16 +60,16 @@ export class PlayerBar {
   }
 
   #show() {
-    const { item, state, queue, index } = this.#playback;
+    const { item, state, sounding, queue, index } = this.#playback;
     const parts = this.#parts;
     this.#bar.hidden = !item;
     document.body.classList.toggle("listening", Boolean(item));
     if (!item) return void (document.title = document.title.replace(/^▶ .* · /, ""));
     const { section, chapter, book } = this.#titleOf(item);
     const playable = queue.filter((each) => each.path);
-    const sounding = state === "playing" || state === "loading";
     parts.section.textContent = section;
-    parts.chapter.textContent = playable.length > 1 ? `${chapter} · ${playable.indexOf(item) + 1} of ${playable.length}` : chapter;
+    const which = playable.length > 1 ? `${chapter} · ${playable.indexOf(item) + 1} of ${playable.length}` : chapter;
+    parts.chapter.textContent = state === "offline" ? "No connection. It plays on when that is back." : which;
     document.title = `▶ ${section} · ${book}`;
     this.#bar.dataset.state = state;
     label(parts.play, sounding ? "pause" : "play", sounding ? "Pause" : "Play");

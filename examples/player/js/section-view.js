@@ -75,7 +75,7 @@ export class SectionView {
   showPlace() {
     const { playback } = this.#page;
     const current = String(playback.item?.id) === String(this.section.id);
-    const sounding = current && ["playing", "loading"].includes(playback.state);
+    const sounding = current && playback.sounding;
     this.root.classList.toggle("current", current);
     if (current) this.root.setAttribute("aria-current", "true");
     else this.root.removeAttribute("aria-current");
