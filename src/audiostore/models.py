@@ -254,6 +254,10 @@ class Staged:
     ``disposable`` is true for a file in our staging place, which a backend may publish as it is; false for a
     caller's own file, which may only be read. A processor writes beside ``path`` and gives
     ``staged.become(new_path, filename=…)``, or the same staged file with more facts.
+
+    ``proof`` tells who sees to it that what is stored is what was staged. ``write``: the backend. ``etag``: the caller,
+    by that of the object as ``write`` found it. ``read``: the caller, who reads it back; the backend then needs not
+    look. In both of these it needs not hash what it sends, and the size is still its own to compare.
     """
 
     path: Path
@@ -264,6 +268,7 @@ class Staged:
     disposable: bool = True
     duration: float | None = None
     metadata: Metadata = field(default_factory=dict[str, Any], hash=False)
+    proof: Literal["write", "etag", "read"] = "write"
 
     def become(self, path: Path, *, filename: str | None = None, **facts: Any) -> Staged:
         """Point to a processor's output; the store measures its size, sha256 and type itself."""

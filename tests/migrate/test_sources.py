@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +87,45 @@ def test_the_targets_own_checksum_is_trusted_if_asked_for(scene: Scene, cloud: C
     scene.project("alice", "a.wav")
     report = scene.run(target=cloud.store, check="etag")
     assert (report.outcomes, report.checked) == ({"migrated": 1}, {"etag": 1})
+
+
+@pytest.mark.parametrize(("check", "looks"), [("read", "GET /object/audio-files/"), ("etag", "GET /object/info/")])
+def test_each_file_is_sent_once_and_looked_at_once(scene: Scene, cloud: Cloud, check: str, looks: str) -> None:
+    scene.project("alice", *(each for each in ("a.wav", "b.wav", "c.wav") if scene.add(each)))
+    assert scene.run(target=cloud.store, check=check).outcomes == {"migrated": 3}
+    asked = [f"{each.method} {each.path}" for each in cloud.fake.requests if each.path.startswith("/object/")]
+    assert len(asked) == 6
+    assert sum(each.startswith(looks) for each in asked) == 3
+
+
+@pytest.mark.parametrize("check", ["read", "etag"])
+def test_a_file_that_becomes_another_on_its_way_is_seen_in_the_target(
+    scene: Scene, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, check: str
+) -> None:
+    scene.add("a.wav")
+    project = scene.project("alice", "a.wav")
+    write, path, others = SupabaseBackend.write, scene.uploads / "a.wav", count()
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+
+    def write_another(*arguments: Any, **options: Any) -> Any:
+        scene.add("a.wav", sound(f"{next(others)}.wav"))
+        os.utime(path, ns=times)  # so that nothing but its bytes tells
+        return write(*arguments, **options)
+
+    monkeypatch.setattr(SupabaseBackend, "write", write_another)
+    assert scene.run(target=cloud.store, check=check, workers=1).outcomes == {"mismatch": 1}
+    assert (scene.sections(project)[0]["audioPath"], cloud.objects()) == ("a.wav", [])
+    monkeypatch.undo()
+    assert scene.run(target=cloud.store, check=check).outcomes == {"migrated": 1}
+    assert cloud.store.audit().ok
+
+
+def test_what_was_stored_and_can_not_be_seen_is_looked_at_again(scene: Scene, cloud: Cloud) -> None:
+    scene.add("a.wav")
+    scene.project("alice", "a.wav")
+    cloud.fake.fail_next("GET /object/*", status=404, error="Object not found")
+    assert scene.run(target=cloud.store).outcomes == {"migrated": 1}
+    assert (len(cloud.objects()), cloud.store.audit().ok) == (1, True)
 
 
 def test_a_disk_has_no_checksum_to_trust_and_is_read_back(scene: Scene) -> None:

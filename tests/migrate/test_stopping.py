@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from audiostore import AudioStore, Limits
-from audiostore.errors import Unavailable
+from audiostore.errors import PermissionDenied, Unavailable
 from audiostore.migrate import SQLiteJournal, crew
 from audiostore.migrate.carrying import Halted, Throttle
 from tests.migrate.scene import Scene, sound
@@ -91,6 +91,53 @@ def test_a_journal_that_is_away_ends_the_run_with_a_report(
     monkeypatch.undo()
     assert outcomes(scene) == {"migrated": 1}
     assert scene.store.usage("alice").files == 1
+
+
+def test_projects_that_may_not_be_read_end_the_run_with_a_report(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.add("a.wav")
+    scene.project("alice", "a.wav")
+
+    def refused(*_: Any, **__: Any) -> Any:
+        raise PermissionDenied("the projects")
+
+    monkeypatch.setattr(type(scene.app.table), "scan", refused)
+    report = scene.run()
+    assert (report.stopped, report.ok, type(report.error)) == (
+        "permission denied: the projects",
+        False,
+        PermissionDenied,
+    )
+    monkeypatch.undo()
+    assert outcomes(scene) == {"migrated": 1}
+
+
+def test_what_another_run_is_about_to_finish_is_not_begun_anew(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.add("a.wav")
+    scene.project("alice", "a.wav")
+    plan, rewrite = SQLiteJournal.plan, type(scene.app.table).rewrite
+    looked, finished = threading.Event(), threading.Event()
+    outcomes: list[Mapping[str, int]] = []
+    second = threading.Thread(target=lambda: outcomes.append(scene.run().outcomes))
+
+    def plan_when_the_first_is_done(*arguments: Any) -> None:
+        if threading.current_thread() is second:
+            looked.set()
+            assert finished.wait(60)
+        plan(*arguments)
+
+    def rewrite_when_the_second_has_looked(*arguments: Any) -> Any:
+        if not second.is_alive():
+            second.start()
+            assert looked.wait(60)
+            monkeypatch.setattr(type(scene.app.table), "rewrite", rewrite)
+        return rewrite(*arguments)
+
+    monkeypatch.setattr(SQLiteJournal, "plan", plan_when_the_first_is_done)
+    monkeypatch.setattr(type(scene.app.table), "rewrite", rewrite_when_the_second_has_looked)
+    assert scene.run(workers=1).outcomes == {"migrated": 1}
+    finished.set()
+    second.join()
+    assert outcomes == [{"already": 1}]
 
 
 def test_wrong_bytes_in_the_target_are_never_recorded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from audiostore import AudioStore, Limits, UnsupportedAudio
 from audiostore.errors import ChecksumMismatch, Unavailable
 from audiostore.ids import new_id
-from audiostore.models import Place, Removal, Reservation, Staged
+from audiostore.models import ObjectStat, Place, Removal, Reservation, Staged
 from audiostore.protocols import Progress
 from audiostore.store.arriving import take_over
 from audiostore.store.writing import Wanted
@@ -43,9 +43,9 @@ def test_a_file_gets_the_id_that_was_asked_for_and_no_processor_runs(tmp_path: P
 
 
 def test_what_does_not_pass_the_check_is_not_recorded_and_not_kept(store: AudioStore, staged: Staged) -> None:
-    def check(reservation: Reservation, progress: Progress) -> None:
+    def check(reservation: Reservation, stored: ObjectStat | None, progress: Progress) -> None:
         progress(1, None)
-        assert store.backend.stat(reservation.key).size == len(SOUND)
+        assert store.backend.stat(reservation.key) == stored
         raise ChecksumMismatch(reservation.key, expected="a", actual="b")
 
     with pytest.raises(ChecksumMismatch):
@@ -56,9 +56,11 @@ def test_what_does_not_pass_the_check_is_not_recorded_and_not_kept(store: AudioS
 
 def test_a_check_that_could_not_be_made_is_made_by_the_next_call(store: AudioStore, staged: Staged) -> None:
     tries: list[str] = []
+    seen: list[bool] = []
 
-    def check(reservation: Reservation, progress: Progress) -> None:
+    def check(reservation: Reservation, stored: ObjectStat | None, progress: Progress) -> None:
         tries.append(reservation.id)
+        seen.append(stored is not None)
         if len(tries) == 1:
             raise Unavailable("the bytes")
 
@@ -68,6 +70,7 @@ def test_a_check_that_could_not_be_made_is_made_by_the_next_call(store: AudioSto
     second = Wanted(owner="alice", place=Place(), check=check, idempotency_key="k", hold=timedelta(0), id=new_id())
     assert take_over(store, staged, second).id == first.id
     assert tries == [first.id, first.id]
+    assert seen == [True, False]  # the second call has not written, so nothing has been looked at for it
     assert len(list(store.backend.list())) == 1
 
 

@@ -29,7 +29,7 @@ from audiostore.keys import Key
 from audiostore.migrate.protocols import Item, Outcome, Settled
 from audiostore.migrate.sources.folder import FolderSource
 from audiostore.migrate.sources.protocol import Incoming, MigrationSource
-from audiostore.models import AudioFile, Place, Removal, Reservation, Staged
+from audiostore.models import AudioFile, ObjectStat, Place, Removal, Reservation, Staged
 from audiostore.protocols import Backend, Progress
 from audiostore.staging import staging_area
 from audiostore.store import AudioStore
@@ -183,10 +183,11 @@ class Carrier:
             yield area.take(self.source.root / item.address, filename=incoming.staged.filename, move=True)
 
     def _put(self, item: Item, incoming: Incoming, checked: list[str], removals: list[Removal]) -> AudioFile:
-        store, staged = self.target, incoming.staged
+        by_etag = self.check == "etag" and incoming.md5 is not None
+        store, staged = self.target, replace(incoming.staged, proof="etag" if by_etag else "read")
 
-        def check(reservation: Reservation, progress: Progress) -> None:
-            checked[:] = [self._verify(reservation, incoming, progress)]
+        def check(reservation: Reservation, stored: ObjectStat | None, progress: Progress) -> None:
+            checked[:] = [self._verify(reservation, incoming, stored, progress)]
 
         def superseded(old: Sequence[Removal]) -> None:
             if self.erases and old:  # but only when the references have followed
@@ -212,17 +213,22 @@ class Carrier:
         )
         return take_over(store, staged, wanted)
 
-    def _verify(self, reservation: Reservation, incoming: Incoming, progress: Progress) -> str:
+    def _verify(
+        self, reservation: Reservation, incoming: Incoming, stored: ObjectStat | None, progress: Progress
+    ) -> str:
         """Look at what the target holds now; tell how."""
         backend, staged = self.target.backend, incoming.staged
         if self.check == "etag" and incoming.md5 is not None:
-            seen = backend.stat(reservation.key)
+            seen = stored or backend.stat(reservation.key)
             etag = (seen.etag or "").strip('"').lower()
             if len(etag) == _MD5_DIGITS and seen.size == staged.size:
                 if etag != incoming.md5:
                     raise ChecksumMismatch(reservation.key, expected=incoming.md5, actual=etag)
                 return "etag"
-        size, digest = read_back(backend, reservation.key, progress)
+        try:
+            size, digest = read_back(backend, reservation.key, progress)
+        except NotFound as error:
+            raise Unavailable(f"{reservation.key}: it was stored, and can't be seen") from error
         if (size, digest) != (staged.size, staged.sha256):
             raise ChecksumMismatch(reservation.key, expected=staged.sha256, actual=digest)
         return "read"

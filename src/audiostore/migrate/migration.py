@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from audiostore.backends.disk import OWN_FOLDER
-from audiostore.errors import ConfigurationError, NotSupported, Unavailable
+from audiostore.errors import ConfigurationError, NotSupported, PermissionDenied, Unavailable
 from audiostore.ids import new_id
 from audiostore.migrate.carrying import Carrier, Checking, Throttle
 from audiostore.migrate.checking import verified
@@ -238,8 +238,10 @@ class Migration:
         report.projects = index.projects
         come = [each for each in self._work.items() if _has_come(each)]
         addresses = {each.address for each in come}
-        # Copied, but who knows what became of their references: perhaps nothing names the original any more.
-        for some in in_pages(replace(each, state="open", outcome="waiting") for each in come if each.state != "done"):
+        # Copied, but who knows what became of their references: perhaps nothing names the original any more. What
+        # another process finishes meanwhile, under the fence that it has now, stays finished.
+        unsure = (replace(each, state="open", outcome="waiting", fence=0) for each in come if each.state != "done")
+        for some in in_pages(unsure):
             self._work.journal.plan(self.job, [each for each in some if isinstance(each, Item)])
         del come
         for page in in_pages(replace(self._survey, arrived=set(addresses)).planned(index)):
@@ -297,10 +299,10 @@ class Migration:
 
 
 def _told_if_stopped(events: Iterator[MigrationEvent], report: MigrationReport) -> Iterator[MigrationEvent]:
-    """Let what is away for now end a run with a report: the next one goes on."""
+    """Let what is away, or refuses, for now end a run with a report: the next one goes on."""
     try:
         yield from events
-    except Unavailable as error:
+    except (Unavailable, PermissionDenied) as error:
         report.stopped, report.error = report.stopped or str(error), report.error or error
 
 

@@ -28,6 +28,7 @@ from audiostore.models import (
     AudioFile,
     Limits,
     Metadata,
+    ObjectStat,
     Place,
     PlaceId,
     Removal,
@@ -46,9 +47,9 @@ from audiostore.store.parts import StoreParts
 
 _log = logging.getLogger("audiostore")
 
-
-Check: TypeAlias = Callable[[Reservation, Progress], None]
-"""Looks at what was written before it is recorded, and raises if it is not what was sent."""
+Check: TypeAlias = Callable[[Reservation, ObjectStat | None, Progress], None]
+"""Looks at what was written before it is recorded, and raises if it is not what was sent. It gets what the backend saw
+when it had written; None if the bytes were there already."""
 
 Supersede: TypeAlias = Callable[[Sequence[Removal]], None]
 """Takes over the removals of what a replacement made superfluous, which otherwise would be erased at once."""
@@ -229,8 +230,8 @@ class Writing(StoreParts):
         if reservation.state == "committed":
             return self._resolve(reservation.file_id, wanted.owner)
         try:
-            self._write(reservation, staged, wanted, repeated=reservation.id != upload_id)
-            self._check(reservation, wanted)
+            stored = self._write(reservation, staged, wanted, repeated=reservation.id != upload_id)
+            self._check(reservation, stored, wanted)
             written = Written(
                 size=staged.size, sha256=staged.sha256, content_type=staged.content_type, duration=staged.duration
             )
@@ -280,13 +281,13 @@ class Writing(StoreParts):
             instead_of=wanted.instead_of,
         )
 
-    def _write(self, reservation: Reservation, staged: Staged, wanted: Wanted, *, repeated: bool) -> None:
+    def _write(self, reservation: Reservation, staged: Staged, wanted: Wanted, *, repeated: bool) -> ObjectStat | None:
         backend = self._backend(reservation.backend)
         heartbeat = self._heartbeat(reservation, wanted.progress, wanted.hold)
         try:
             # An earlier try may have brought the bytes and been cut off before its commit.
             if not (repeated and _arrived(backend, reservation)):
-                backend.write(reservation.key, staged, resume=reservation.resume, progress=heartbeat)
+                return backend.write(reservation.key, staged, resume=reservation.resume, progress=heartbeat)
         except AlreadyExists:
             # A call with the same idempotency key, thought dead, was faster: the bytes are the same.
             if not (wanted.idempotency_key is not None and _arrived(backend, reservation)):
@@ -295,13 +296,14 @@ class Writing(StoreParts):
             if error is heartbeat.error:
                 raise
             raise StorageOutage(error) from error
+        return None
 
-    def _check(self, reservation: Reservation, wanted: Wanted) -> None:
+    def _check(self, reservation: Reservation, stored: ObjectStat | None, wanted: Wanted) -> None:
         if wanted.check is None:
             return
         heartbeat = self._heartbeat(reservation, None, wanted.hold)
         try:
-            wanted.check(reservation, heartbeat)
+            wanted.check(reservation, stored, heartbeat)
         except Unavailable as error:
             if error is heartbeat.error:
                 raise

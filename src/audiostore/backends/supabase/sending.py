@@ -10,6 +10,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from audiostore.backends.supabase.server import Server, stat_of
@@ -68,6 +69,9 @@ class Sending:
             # A resumed write may have been finished by the try before it.
             if not write.resumed or self._find(write, patience) is None:
                 raise
+        if staged.proof == "read":  # all of it is looked at; whose it is makes no difference where the bytes are equal
+            now = datetime.now(UTC)
+            return ObjectStat(key=key, size=staged.size, modified_at=now, content_type=staged.content_type)
         return self._verified(write)
 
     def _send_whole(self, write: _Write, patience: Patience) -> None:

@@ -27,8 +27,9 @@ class Source:
         self.error: BaseException | None = None
         self._progress = progress
         self._told = 0
-        # A file of our own staging place was hashed when it was written, and nobody else has it. A caller's may change.
-        self._hashes = not staged.disposable
+        # A file of our own staging place was hashed when it was written, and nobody else has it. A caller's may change:
+        # that shows here, or afterwards where the caller looks at what was stored.
+        self._hashes = not staged.disposable and staged.proof == "write"
         # The digest of everything before an offset: sending goes on from there without reading all of it again.
         self._mark = (0, hashlib.sha256())
 

@@ -17,7 +17,7 @@ from audiostore.migrate.addresses import Addresses
 from audiostore.migrate.protocols import Item
 from audiostore.migrate.sources.protocol import Digests, Found, Incoming, Standing
 from audiostore.models import Staged
-from audiostore.sources import BLOCK
+from audiostore.streams import CHUNK
 
 _PICTURES_TOO = ("audio/", "video/")
 
@@ -53,7 +53,7 @@ class FolderSource:
 
     @contextmanager
     def bring(self, item: Item, staging: Path | None, *, md5: bool = False) -> Generator[Incoming]:
-        digests, head, buffer = Digests(md5=md5), b"", bytearray(BLOCK)
+        digests, head, buffer = Digests(md5=md5), b"", bytearray(CHUNK)
         with self._opened(item.address) as file, os.fdopen(file, "rb", buffering=0, closefd=False) as blocks:
             facts = _signature(os.fstat(file))
             view = memoryview(buffer)
