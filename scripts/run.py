@@ -211,7 +211,8 @@ def bench(more: list[str]) -> int:
 
 def install(what: str) -> None:
     """Make ``.venv`` hold this checkout with *what* it needs, one of ``LEVELS``, unless it does already."""
-    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + sys.version.encode()).hexdigest()
+    facts = [(ROOT / each).read_bytes() for each in ("pyproject.toml", "src/audiostore/_version.py")]
+    wanted = hashlib.sha256(b"".join([*facts, sys.version.encode()])).hexdigest()
     stamps = [VENV / f".installed-{level}" for level in LEVELS[LEVELS.index(what) :]]
     if PYTHON.exists() and any(stamp.exists() and stamp.read_text() == wanted for stamp in stamps):
         return

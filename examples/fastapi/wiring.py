@@ -58,6 +58,7 @@ class Site:
         yield
         await self.astore.run(lambda _: self.flow.exporting.close())
         await self.astore.close()
+        self.flow.close()  # what is left of it lets go of connections, and waits for nothing
 
     async def refused(self, request: Request, error: Exception) -> Response:
         """Say *error* as a problem. The server's log gets the faults; clients never see a trace."""
