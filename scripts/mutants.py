@@ -57,7 +57,9 @@ AREAS = {
             "tests/test_serving_faults.py",
         ),
     ),
-    "memory": Area(("catalogs/rules.py", "catalogs/decided.py", "catalogs/memory.py"), CATALOG_TESTS),
+    "memory": Area(
+        ("catalogs/rules.py", "catalogs/uploading.py", "catalogs/decided.py", "catalogs/memory.py"), CATALOG_TESTS
+    ),
     "sqlite": Area(
         ("catalogs/sqlite/__init__.py", "catalogs/sqlite/tables.py", "catalogs/sqlite/queues.py"),
         (*CATALOG_TESTS, "tests/catalogs/test_sqlite_file.py", "tests/catalogs/test_succession.py"),

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -66,9 +67,8 @@ class TestAudit:
         (terminal.root / keys["missing"]).unlink()
         (terminal.root / keys["longer"]).write_bytes(WAV + b"more")
         (terminal.root / "strange.wav").write_bytes(WAV)
-        with sqlite3.connect(terminal.root / ".audiostore" / "catalog.sqlite3") as catalog:
+        with closing(sqlite3.connect(terminal.root / ".audiostore" / "catalog.sqlite3")) as catalog, catalog:
             catalog.execute("UPDATE accounts SET committed = committed + 7")
-        catalog.close()
         lines = terminal.run("audit", code=6).stdout.splitlines()
         assert lines[-1] == "2 files, 2 objects: 4 findings"
         told = {line.split()[0]: line for line in lines[:-1]}
@@ -82,9 +82,8 @@ class TestAudit:
         terminal.put()
         (terminal.root / key).unlink()
         (terminal.root / "strange.wav").write_bytes(WAV)
-        with sqlite3.connect(terminal.root / ".audiostore" / "catalog.sqlite3") as catalog:
+        with closing(sqlite3.connect(terminal.root / ".audiostore" / "catalog.sqlite3")) as catalog, catalog:
             catalog.execute("UPDATE accounts SET committed = committed + 7, files = files - 1")
-        catalog.close()
         lines = terminal.run("audit", "--repair", code=6).stdout.splitlines()
         assert [line.split("  ")[0] for line in lines] == [
             "object_missing",

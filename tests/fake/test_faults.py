@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from audiostore.testing.supabase import FakeSupabase
+from audiostore.testing.supabase.blobs import Blob
 
 CONTENT = b"0123456789" * 1000
 
@@ -139,19 +140,28 @@ def test_a_page_can_read_what_went_wrong(http: httpx.Client, fake: FakeSupabase)
 
 
 @pytest.mark.parametrize("takeover", [timedelta(0), timedelta(milliseconds=300)])
-def test_who_asks_for_an_upload_takes_it_over_from_who_is_sending(fake: FakeSupabase, takeover: timedelta) -> None:
+def test_who_asks_for_an_upload_takes_it_over_from_who_is_sending(
+    fake: FakeSupabase, takeover: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake.takeover = takeover
     packed = [base64.b64encode(each).decode() for each in (b"takes", b"a.mp3")]
     spoken = {"authorization": fake.service_key, "tus-resumable": "1.0.0"}
     described = {"upload-metadata": f"bucketName {packed[0]},objectName {packed[1]}", "upload-length": "1000"}
     part = {"upload-offset": "0", "content-type": "application/offset+octet-stream", "content-length": "1000"}
     half_way, asked = threading.Event(), threading.Event()
+    append = Blob.append
+
+    def appended(blob: Blob, piece: bytes) -> None:
+        append(blob, piece)
+        if blob.size == 400:
+            half_way.set()  # it has come; that it was sent would not say so
 
     def slowly() -> Iterator[bytes]:
         yield bytes(400)
-        half_way.set()
         asked.wait(10)
         yield bytes(600)
+
+    monkeypatch.setattr(Blob, "append", appended)
 
     with fake.serve() as server, httpx.Client(base_url=f"{server.url}/storage/v1", headers=spoken) as http:
         upload = http.post("/upload/resumable", headers=described).headers["location"]
