@@ -27,6 +27,7 @@ PART = [
     *("tests/supabase", "tests/fake", "tests/postgres", "tests/test_serving.py", "tests/test_serving_uploads.py"),
     *("tests/test_signing.py", "tests/test_quota.py", "tests/test_media.py", "tests/test_paths.py"),
     *("tests/test_path_suite.py", "README.md"),
+    "--ignore=tests/postgres/test_defects_table.py",  # reads src
     *("-m", "not slow and not browser", "-n", "2", "--dist", "loadfile", "-q", "-p", "no:cacheprovider"),
     *("-p", "no:anyio"),  # no test uses its plugin, and an old one can't be loaded by a new pytest without a warning
 ]

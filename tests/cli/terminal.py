@@ -16,8 +16,9 @@ from audiostore import AudioStore
 from audiostore.cli.commands import audiostore
 from audiostore.cli.session import Session
 
-# Before 8.2, click printed what goes to standard error among the rest, unless it was told not to.
-_APART: dict[str, Any] = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+OLD_RUNNER = "mix_stderr" in signature(CliRunner).parameters
+"""Before click 8.2 its runner mixed standard error among the rest, and an end of input was an empty line."""
+_APART: dict[str, Any] = {"mix_stderr": False} if OLD_RUNNER else {}
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(range(256)) * 4
 
 

@@ -11,7 +11,7 @@ import pytest
 from audiostore import AudioStore, serve
 from audiostore.cli.parsing import parse_duration
 from audiostore.cli.showing import as_file_name
-from tests.cli.terminal import WAV, Terminal
+from tests.cli.terminal import OLD_RUNNER, WAV, Terminal
 
 
 class TestPut:
@@ -284,6 +284,8 @@ class TestRm:
     def test_who_is_asked_decides(
         self, terminal: Terminal, monkeypatch: pytest.MonkeyPatch, answer: bytes, code: int, left: int
     ) -> None:
+        if OLD_RUNNER and not answer:
+            pytest.skip("this click's runner has no end of input")
         terminal.put()
         monkeypatch.setattr("audiostore.cli.asking.someone_is_there", lambda: True)
         terminal.run("rm", "--owner", "alice", "--all", typed=answer, code=code)

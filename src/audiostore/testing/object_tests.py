@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 from threading import Barrier
 
 import pytest
@@ -118,9 +119,10 @@ class ObjectTests:
         data = bytes(range(251)) * (3 * CHUNK // 251)
         key = bench.write("long.wav", data)
         with bench.backend.read(key) as one, bench.backend.read(key, 7) as other:
-            pairs = list(zip(one, other, strict=False))
-            assert differs_at(b"".join(each for each, _ in pairs) + b"".join(one), data) is None
-            assert differs_at(b"".join(each for _, each in pairs) + b"".join(other), data[7:]) is None
+            # Their chunks may be cut differently, so one may have a chunk more than the other.
+            pairs = list(zip_longest(one, other, fillvalue=b""))
+            assert differs_at(b"".join(each for each, _ in pairs), data) is None
+            assert differs_at(b"".join(each for _, each in pairs), data[7:]) is None
 
     # All or nothing, never over
 
