@@ -91,7 +91,9 @@ export class Exporting {
     const bytes = files.reduce((sum, file) => sum + file.size, 0);
     result.textContent = `${many(files.length, "file")}, ${size(bytes)}`;
     lacking.hidden = !missing.length;
-    lacking.textContent = `Without ${many(missing.length, "section")} that had no recording: ${missing.map(({ name }) => name).join(", ")}.`;
+    const broken = missing.some(({ reason }) => reason === "unreadable") ? ", or one that can't be read" : "";
+    const names = missing.map(({ name }) => name).join(", ");
+    lacking.textContent = `Without ${many(missing.length, "section")} that had no recording${broken}: ${names}.`;
   }
 
   // The address is good for some minutes only, so it is asked for when it is needed.
