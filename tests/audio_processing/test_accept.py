@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import signal
 import subprocess
 import sys
 from datetime import timedelta
@@ -14,10 +13,9 @@ import pytest
 
 from audiostore import AudioStore, UnsupportedAudio
 from audiostore.audio import accept, probed
-from audiostore.audio.isolation import Bounds, run
 from audiostore.backends.memory import MemoryBackend
 from audiostore.catalogs.memory import MemoryCatalog
-from audiostore.errors import ConfigurationError, StorageFull, Unavailable
+from audiostore.errors import ConfigurationError
 from audiostore.protocols import Processor
 from tests.audio_processing import crafted as made
 from tests.audio_processing.signals import ROOT, SAMPLES, TAKE
@@ -123,79 +121,6 @@ def test_a_process_that_takes_too_much_memory_is_refused() -> None:
     tag = made.id3(made.apic(bytes(12 << 20)))
     assert refused(accept(memory=4 << 20), tag + made.MP3) == "memory"
     assert store(accept()).put(tag + made.MP3, owner="alice").duration is not None
-
-
-def test_what_progress_raises_kills_the_process_and_goes_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Enough(Exception):
-        pass
-
-    started: list[subprocess.Popen[bytes]] = []
-
-    class Seen(subprocess.Popen[bytes]):
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options)
-            started.append(self)
-
-    monkeypatch.setattr(subprocess, "Popen", Seen)
-
-    def stop(share: float) -> None:
-        raise Enough
-
-    with pytest.raises(Enough):
-        run("probe", [TAKE], {"exact": True}, bounds=Bounds(), progress=stop)
-    assert [each.returncode for each in started] == [-signal.SIGKILL]
-
-
-def test_a_machine_that_can_start_no_process_is_not_the_files_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
-    with pytest.raises((Unavailable, FileNotFoundError)):
-        store(accept()).put(TAKE, owner="alice")
-
-
-@pytest.mark.parametrize(("program", "error"), [("import sys; sys.exit(3)", Unavailable), ("", Unavailable)])
-def test_a_process_that_ends_without_an_answer_is_told(
-    program: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    replaced(monkeypatch, program)
-    with pytest.raises(error):
-        store(accept()).put(TAKE, owner="alice")
-
-
-def test_a_decoder_that_crashes_refuses_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    replaced(monkeypatch, f"import os; os.kill(os.getpid(), {int(signal.SIGSEGV)})")
-    assert refused(accept(), TAKE) == "crashed"
-
-
-def test_a_full_disk_is_not_the_files_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = '{"errno": 28, "failed": "No space left on device"}'
-    replaced(monkeypatch, f"import sys; sys.stdin.readline(); print('{answer}', flush=True)")
-    with pytest.raises(StorageFull):
-        store(accept()).put(TAKE, owner="alice")
-
-
-def replaced(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
-    """Let another program be started in place of the one that decodes."""
-    real = subprocess.Popen
-
-    def start(command: list[str], **options: Any) -> Any:
-        return real([sys.executable, "-c", program], **options)
-
-    monkeypatch.setattr("audiostore.audio.isolation.subprocess.Popen", start)
-
-
-def test_the_process_gets_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, Any] = {}
-    real = subprocess.Popen
-
-    def start(command: list[str], **options: Any) -> Any:
-        given.update(options)
-        return real(command, **options)
-
-    monkeypatch.setenv("SUPABASE_SERVICE_KEY", "very secret")
-    monkeypatch.setattr("audiostore.audio.isolation.subprocess.Popen", start)
-    store(accept()).put(TAKE, owner="alice")
-    assert "very secret" not in str(given)
-    assert set(given["env"]) == {"PYTHONPATH", "PYTHONIOENCODING", "MALLOC_ARENA_MAX"}
 
 
 def test_it_works_on_an_empty_path_and_loads_no_decoder_here(tmp_path: Path) -> None:

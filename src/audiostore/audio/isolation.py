@@ -1,7 +1,7 @@
 """Decoding in another process, which is killed when it takes too long or too much.
 
-A process is started for each file, with nothing of ours but the path: no environment, so no keys, and no memory of
-other requests. It costs a tenth of a second. What it costs to be wrong about a decoder is more.
+Each file has a process of its own, with nothing of ours but the path: no environment, so no keys, and no memory of
+other requests. It costs some milliseconds (see ``processes``). What it costs to be wrong about a decoder is more.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import json
 import os
 import selectors
 import signal
-import subprocess
-import sys
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from audiostore.audio import processes
 from audiostore.errors import AudioStoreError, ConfigurationError, Unavailable, UnsupportedAudio, from_os_error
 
 MEMORY = 192 * 1024 * 1024
@@ -70,54 +70,28 @@ def run(
     seconds = bounds.timeout.total_seconds()
     whole = {**request, "task": task, "paths": [os.fspath(path.absolute()) for path in paths]}
     whole |= {"memory": bounds.memory, "output": bounds.output, "seconds": seconds}
-    process = _start()
-    try:
-        answer = _converse(process, whole, time.monotonic() + seconds, progress)
+    with processes.start() as process:
+        answer = _converse(process.channel, whole, time.monotonic() + seconds, progress)
         if answer is None:
             process.wait(_GRACE)  # how it ended tells why
-    except subprocess.TimeoutExpired:
-        answer = None
-    finally:
-        process.kill()
-        process.communicate()
-    if answer is None:
-        raise _ended(process.returncode)
+            raise _ended(process.end())
     return _told(answer)
 
 
-def _start() -> subprocess.Popen[bytes]:
-    # Our own search path, since the process gets no environment; -P: the current folder is not searched.
-    searched = os.pathsep.join(each for each in sys.path if each)
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-m", "audiostore.audio.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={"PYTHONPATH": searched, "PYTHONIOENCODING": "utf-8", "MALLOC_ARENA_MAX": "1"},
-            cwd="/",
-        )
-    except OSError as error:
-        raise from_os_error(error, "a process to decode in") from error
-
-
 def _converse(
-    process: subprocess.Popen[bytes],
+    channel: socket.socket,
     request: Mapping[str, Any],
     deadline: float,
     progress: Callable[[float], None] | None,
 ) -> dict[str, Any] | None:
     """Send the request, and give the last answer; ``None`` if the process ended without one."""
-    assert process.stdin is not None
-    assert process.stdout is not None
     try:
-        process.stdin.write(json.dumps(request).encode() + b"\n")
-        process.stdin.flush()
-    except BrokenPipeError:
+        channel.sendall(json.dumps(request).encode() + b"\n")
+    except ConnectionError:
         return None
     share, pending, total = 0.0, b"", 0
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(channel, selectors.EVENT_READ)
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -127,7 +101,7 @@ def _converse(
                 progress(share)
             if not ready:
                 continue
-            block = os.read(process.stdout.fileno(), 65536)
+            block = _received(channel)
             total += len(block)
             if not block or total > _LONGEST_ANSWER:
                 return None
@@ -136,6 +110,13 @@ def _converse(
                 if "share" not in answer:
                     return answer
                 share = float(answer["share"])
+
+
+def _received(channel: socket.socket) -> bytes:
+    try:
+        return channel.recv(65536)
+    except ConnectionError:  # it ended before it had read all of the request
+        return b""
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
