@@ -107,8 +107,6 @@ class _Nursery:
             os.closerange(3, os.sysconf("SC_OPEN_MAX"))
             self._work()
             code = 0
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
         finally:
             os._exit(code)
 
