@@ -67,7 +67,7 @@ class Checker:
             if time.monotonic() >= deadline:
                 return "unknown", None
             if old := self.original(path, owner):
-                probe(old)
+                probe(old, isolated=True)  # nobody has looked at it when it came
                 return "ok", None
             file = self.store.find(path=path, owner=owner)
             found = file.id

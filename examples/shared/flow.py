@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 from uuid import uuid4
 
@@ -263,8 +265,10 @@ class Flow:
             raise NotFound(f"path {path[:80]!r} of project {project[:80]!r}")
         wave = self._waves.get((path, points))
         if wave is None:
-            with _TOGETHER, self.store.open(file) as content:
-                wave = self._waves[path, points] = peaks(content, points=points)
+            # From a copy, in a process of its own: its headers were looked at when it came, what follows them was not.
+            with _TOGETHER, TemporaryDirectory() as folder:
+                copy = self.store.download_to(file, Path(folder, "audio"))
+                wave = self._waves[path, points] = peaks(copy, points=points, isolated=True)
             while len(self._waves) > _WAVES:
                 self._waves.popitem(last=False)
         return {"success": True, "path": path, **wave}

@@ -6,12 +6,13 @@ import array
 import io
 import json
 import struct
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from audiostore import AudioStore
-from audiostore.audio import join, peaks, transcode
+from audiostore import AudioStore, NotFound, UnsupportedAudio
+from audiostore.audio import join, peaks, transcode, waveform
 from tests.audio_processing import crafted as made
 from tests.audio_processing.signals import SAMPLES, TAKE, encode, wav_file
 
@@ -114,3 +115,34 @@ def test_what_is_no_number_of_points_is_refused() -> None:
     for points, bits in ((0, 8), (10_000_000, 8), (100, 12)):
         with pytest.raises(ValueError, match="points"):
             peaks(TAKE, points=points, bits=bits)
+
+
+# --- in a process of its own ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["speech.mp3", "speech.flac", "speech.opus", "speech.wav"])
+def test_another_process_draws_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = peaks(SAMPLES / name, points=300, bits=16)
+    monkeypatch.setattr(waveform, "opened", None)  # what reads here, reads no more
+    assert peaks(str(SAMPLES / name), points=300, bits=16, isolated=True) == here
+
+
+def test_another_process_tells_how_far_it_is_and_is_bounded(tmp_path: Path) -> None:
+    shares: list[float] = []
+    many = peaks(TAKE, points=90_000, isolated=True, progress=shares.append)
+    assert (many["length"], shares == sorted(shares)) == (90_000, True)
+    bomb = tmp_path / "bomb.flac"
+    bomb.write_bytes(made.flac_bomb(hours=4, rate=192_000, channels=8))
+    with pytest.raises(UnsupportedAudio) as refused:
+        peaks(bomb, isolated=True, timeout=timedelta(seconds=1))
+    assert refused.value.code == "timeout"
+
+
+def test_another_process_refuses_as_this_one_does(tmp_path: Path) -> None:
+    for refused, source in (
+        (UnsupportedAudio, SAMPLES / "README.md"),
+        (NotFound, tmp_path / "missing.wav"),
+        (TypeError, io.BytesIO(made.MP3)),
+    ):
+        with pytest.raises(refused):
+            peaks(source, isolated=True)

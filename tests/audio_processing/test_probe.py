@@ -6,13 +6,14 @@ import io
 import json
 import struct
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
 
-from audiostore.audio import AudioInfo, cover_of, probe
+from audiostore.audio import AudioInfo, cover_of, probe, probing
 from audiostore.errors import NotFound, UnsupportedAudio
 from tests.audio_processing import crafted as made
 from tests.audio_processing.asking import ffprobe
@@ -206,3 +207,27 @@ def test_nothing_is_left_open() -> None:
 def open_files() -> int:
     kept = Path("/proc/self/fd")
     return sum(1 for _ in kept.iterdir()) if kept.exists() else 0
+
+
+# --- in a process of its own ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_another_process_tells_the_same(exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = [probe(path, exact=exact) for path in SPEECH]
+    monkeypatch.setattr(probing, "opened", None)  # what reads here, reads no more
+    assert [probe(str(path), exact=exact, isolated=True) for path in SPEECH] == here
+
+
+def test_another_process_refuses_as_this_one_does(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.flac"
+    bomb.write_bytes(made.flac_bomb(hours=4, rate=192_000, channels=8))
+    with pytest.raises(UnsupportedAudio) as refused:
+        probe(bomb, exact=True, isolated=True, timeout=timedelta(seconds=1))
+    assert refused.value.code == "timeout"
+    with pytest.raises(UnsupportedAudio):
+        probe(SAMPLES / "README.md", isolated=True)
+    with pytest.raises(NotFound):
+        probe(tmp_path / "missing.wav", isolated=True)
+    with pytest.raises(TypeError, match="takes a path"):
+        probe(io.BytesIO(made.MP3), isolated=True)

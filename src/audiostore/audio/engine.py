@@ -7,6 +7,7 @@ the audio codecs of that container, and no protocol. A picture inside is never d
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,6 +150,19 @@ def seekable(source: Any) -> Generator[BinaryIO]:
     finally:
         if not file.closed:
             file.seek(place)
+
+
+def own_path(source: Any) -> Path:
+    """Give *source* as a path that another process can open, having seen that this one can.
+
+    Raises:
+        TypeError: it is no path. NotFound, PermissionDenied: it can't be read.
+
+    """
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(f"isolated=True takes a path, not {type(source).__name__}")
+    with seekable(source):
+        return Path(cast("str | os.PathLike[str]", source))
 
 
 @contextmanager

@@ -25,7 +25,8 @@ from audiostore.errors import AudioStoreError, ConfigurationError, Unavailable, 
 MEMORY = 192 * 1024 * 1024
 """Bytes that a decoder may take above what the process has when it starts (some 60 MB)."""
 TIMEOUT = timedelta(seconds=60)
-_LONGEST_ANSWER = 4 * 1024 * 1024
+_LONGEST_ANSWER = 16 * 1024 * 1024
+"""In bytes; a million points of a waveform take 14 MB."""
 _TICK = 0.2
 _GRACE = 5.0
 

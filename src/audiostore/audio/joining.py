@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from audiostore.audio.assembling import Made, Wanted, Watch, assemble
 from audiostore.audio.encoding import Share
-from audiostore.audio.engine import seekable
+from audiostore.audio.engine import own_path
 from audiostore.audio.isolation import MEMORY, Bounds, run
 from audiostore.audio.labelling import is_picture
 from audiostore.audio.looking import naming
@@ -145,10 +145,8 @@ def _check_isolated(parts: Sequence[Part]) -> None:
     for number, part in enumerate(parts):
         if part.edit is not None:
             raise ValueError(f"part {number}: an edit can't go to another process; it is for isolated=False")
-        if not isinstance(part.source, str | Path):
-            raise TypeError(f"part {number}: isolated=True takes paths, not {type(part.source).__name__}")
-        with naming(number, part), seekable(part.source):
-            pass  # it is there, and ours to read
+        with naming(number, part):
+            own_path(part.source)
 
 
 def _assemble_apart(parts: Sequence[Part], wanted: Wanted, folder: Path, watch: Watch, *, timeout: timedelta) -> Made:

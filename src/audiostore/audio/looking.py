@@ -111,3 +111,5 @@ def naming(number: int, part: Part) -> Generator[None]:
         raise UnsupportedAudio(error.code, f"{which}: {error.detail}", part=number) from error
     except (NotFound, PermissionDenied) as error:
         raise type(error)(f"{which}: {error.what}") from error
+    except TypeError as error:
+        raise TypeError(f"{which}: {error}") from error

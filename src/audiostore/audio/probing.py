@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-from audiostore.audio.engine import Reader, is_cover, opened, translating
+from audiostore.audio.engine import Reader, is_cover, opened, own_path, translating
 from audiostore.audio.headers import wav_bytes
 from audiostore.audio.info import AudioInfo, Cover
+from audiostore.audio.isolation import TIMEOUT, Bounds, run
 from audiostore.errors import UnsupportedAudio
 
 _PCM_BITS = {"u8": 8, "s8": 8, "alaw": 8, "mulaw": 8, "s16": 16, "s24": 24, "s32": 32, "f32": 32, "f64": 64}
@@ -33,13 +35,13 @@ _SLOWEST = 7_500
 """Bits per second; the least that MPEG audio has is 8,000. A header that promises more time than that lies."""
 
 
-def probe(source: Any, *, exact: bool = False) -> AudioInfo:
+def probe(source: Any, *, exact: bool = False, isolated: bool = False, timeout: timedelta = TIMEOUT) -> AudioInfo:
     """Tell what a recording is, by its content: a path, or a binary file that can seek.
 
     It reads headers, in about a millisecond. The duration is counted where there is no header for it (raw AAC, mp3
     without one) and where the header can't be true. With *exact* the whole recording is decoded and counted, which
-    takes about a second per 20 minutes. This process does it: for a file that a stranger sent, let ``probed()`` or
-    ``accept()`` do it in one of their own.
+    takes about a second per 20 minutes. This process does it; with *isolated*, and then from a path, one of its own
+    does, which is killed after *timeout*. Take that for what a stranger sent, if no ``accept()`` or ``probed()`` did.
 
     >>> from audiostore.audio import probe
     >>> info = probe("take.wav")
@@ -51,6 +53,9 @@ def probe(source: Any, *, exact: bool = False) -> AudioInfo:
         NotFound, PermissionDenied: a path that can't be read.
 
     """
+    if isolated:
+        answer = run("probe", [own_path(source)], {"exact": exact}, bounds=Bounds(timeout=timeout))
+        return AudioInfo.from_dict(answer["info"])
     with opened(source) as reader:
         return describe(reader, exact=exact)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from audiostore.audio.encoding import Share
-from audiostore.audio.engine import Reader, opened
+from audiostore.audio.engine import Reader, opened, own_path
 from audiostore.audio.headers import wav_audio
+from audiostore.audio.isolation import TIMEOUT, Bounds, run
 from audiostore.audio.probing import header_duration
 from audiostore.audio.reshaping import LAYOUTS, audioop, blocks
 from audiostore.audio.transcoding import told
@@ -24,12 +26,22 @@ _GUESSED_SECONDS = 600.0
 _BLOCK = 256 * 1024
 
 
-def peaks(source: Any, *, points: int = 1000, bits: int = 8, progress: Share | None = None) -> dict[str, Any]:
+def peaks(
+    source: Any,
+    *,
+    points: int = 1000,
+    bits: int = 8,
+    isolated: bool = False,
+    timeout: timedelta = TIMEOUT,
+    progress: Share | None = None,
+) -> dict[str, Any]:
     """Give the waveform of a recording as *points* pairs of its lowest and highest value, channels mixed.
 
     *source* is a path, or a binary file that can seek (``store.open(file)``). The answer is what ``audiowaveform``
     writes as JSON: ``version channels sample_rate samples_per_pixel bits length data``; a recording of fewer samples
-    has as many points. It streams, in memory that depends on *points* alone; a second for 20 minutes or so.
+    has as many points. It streams, in memory that depends on *points* alone; a second for 20 minutes or so. This
+    process decodes, as with ``probe``; with *isolated*, and then from a path, one of its own does, which is killed
+    after *timeout*. Take that for what strangers sent.
 
     >>> from audiostore.audio import peaks
     >>> wave = peaks("take.wav", points=400)
@@ -37,12 +49,21 @@ def peaks(source: Any, *, points: int = 1000, bits: int = 8, progress: Share | N
     (400, 800, 8)
 
     Raises:
-        UnsupportedAudio: nothing that can be decoded.
+        UnsupportedAudio: nothing that can be decoded; *isolated*, also ``timeout``, ``memory``, ``crashed``.
+        NotFound, PermissionDenied: a path that can't be read.
         ValueError: *points* or *bits* that can't be.
 
     """
     if not 1 <= points <= _MAX_POINTS or bits not in _BITS:
         raise ValueError(f"points are 1 to {_MAX_POINTS}, bits 8 or 16")
+    if isolated:
+        asked = {"points": points, "bits": bits}
+        return run("peaks", [own_path(source)], asked, bounds=Bounds(timeout=timeout), progress=progress)
+    return draw(source, points=points, bits=bits, progress=progress)
+
+
+def draw(source: Any, *, points: int, bits: int, progress: Share | None) -> dict[str, Any]:
+    """Give the waveform, decoded in this process."""
     with opened(source) as reader:
         rate = reader.stream.sample_rate
         expected = (header_duration(reader) or _GUESSED_SECONDS) * rate

@@ -30,6 +30,7 @@ from audiostore.audio.probing import describe, probe
 from audiostore.audio.rules import Rules
 from audiostore.audio.target import Target
 from audiostore.audio.transcoding import convert_file, copy_without_tags
+from audiostore.audio.waveform import draw
 from audiostore.errors import AudioStoreError, UnsupportedAudio
 
 Tell = Callable[[Mapping[str, Any]], None]
@@ -152,6 +153,10 @@ def _join(files: Files, request: Mapping[str, Any], tell: Tell) -> dict[str, Any
     return made.as_dict()
 
 
+def _peaks(files: Files, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    return draw(files[0], points=int(request["points"]), bits=int(request["bits"]), progress=_throttled(tell))
+
+
 def _throttled(tell: Tell) -> Callable[[float], None]:
     last = 0.0
 
@@ -169,6 +174,7 @@ _TASKS: dict[str, Callable[[Files, Mapping[str, Any], Tell], dict[str, Any]]] = 
     "check": _check,
     "convert": _convert,
     "join": _join,
+    "peaks": _peaks,
 }
 
 
