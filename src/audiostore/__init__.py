@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from audiostore._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from audiostore.aio import AsyncAudioStore, AsyncByteStream, AsyncReply
+    from audiostore.aio import AsyncAudioStore, AsyncByteStream, AsyncFile, AsyncReply
     from audiostore.errors import (
         AlreadyExists,
         AudioStoreError,
@@ -63,6 +63,7 @@ __all__ = [
     "AlreadyExists",
     "AsyncAudioStore",
     "AsyncByteStream",
+    "AsyncFile",
     "AsyncReply",
     "AudioFile",
     "AudioStore",
@@ -121,6 +122,7 @@ __all__ = [
 _HOMES = {
     "AsyncAudioStore": "audiostore.aio",
     "AsyncByteStream": "audiostore.aio",
+    "AsyncFile": "audiostore.aio",
     "AsyncReply": "audiostore.aio",
     "AlreadyExists": "audiostore.errors",
     "AudioStoreError": "audiostore.errors",

@@ -24,6 +24,7 @@ class Held(MemoryBackend):
         super().__init__()
         self.reached, self.go, self._calls = threading.Event(), threading.Event(), calls
         self.opened = self.closed = 0
+        self.closed_in = set[int]()
 
     def write(self, key: Key, staged: Staged, *, resume: str | None = None, progress: Any = None) -> Any:
         self._hold("write")
@@ -41,6 +42,7 @@ class Held(MemoryBackend):
 
         def close() -> None:
             self.closed += 1
+            self.closed_in.add(threading.get_ident())
 
         return ByteStream(chunks(), inner.length, close)
 

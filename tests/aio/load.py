@@ -166,6 +166,14 @@ async def stop_listening(client: Client) -> None:
     await anext(stream, None)  # and let it drop
 
 
+async def read_here_and_there(client: Client) -> None:
+    file = await client.astore.open(client.pick())
+    await file.seek(client.chance.randrange(file.size))
+    await file.read(100)
+    if client.chance.random() < 0.5:
+        await file.aclose()  # else let it drop
+
+
 async def look(client: Client) -> None:
     assert {each.id for each in client.files} == {each.id async for each in client.astore.list(owner=client.owner)}
     assert (await client.astore.usage(client.owner)).files == len(client.files)
@@ -202,7 +210,7 @@ async def sweep(client: Client) -> None:
 
 DEEDS: Sequence[Deed] = (
     *(put, put_a_stream, put_an_upload),
-    *(replace, get, play, stop_listening, look, hang_up, batch, delete, sweep),
+    *(replace, get, play, stop_listening, read_here_and_there, look, hang_up, batch, delete, sweep),
 )
 
 

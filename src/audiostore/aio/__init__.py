@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from functools import partial, wraps
@@ -11,6 +12,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, Unpack, cast
 
 from audiostore.aio.feeding import bytes_of, items_from, name_of
+from audiostore.aio.files import AsyncFile
 from audiostore.aio.streams import AsyncByteStream, AsyncReply, Pages
 from audiostore.cancelling import cancelled_flag, undo_if_cancelled
 from audiostore.events import Handler
@@ -26,7 +28,7 @@ from audiostore.store.parts import Options
 from audiostore.store.reading import PAGE
 from audiostore.streams import ByteStream
 
-__all__ = ["AsyncAudioStore", "AsyncByteStream", "AsyncReply"]
+__all__ = ["AsyncAudioStore", "AsyncByteStream", "AsyncFile", "AsyncReply"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -196,6 +198,22 @@ class AsyncAudioStore:
             return stream
 
         return AsyncByteStream(await self._threads.call(begin), self._threads)
+
+    async def open(self, file: AudioFile | str, *, owner: str | None = None) -> AsyncFile:
+        """Open for reading, seekable, as ``AudioStore.open``: what reads here and there. ``run`` is for libraries.
+
+        >>> async def tail(astore, take):
+        ...     async with await astore.open(take) as file:
+        ...         await file.seek(-128, os.SEEK_END)
+        ...         return await file.read()
+        """
+
+        def begin() -> io.BufferedReader:
+            opened = self.store.open(file, owner=owner)
+            undo_if_cancelled(opened.close)
+            return opened
+
+        return AsyncFile(await self._threads.call(begin), self._threads)
 
     download_to = _awaited(AudioStore.download_to)
 
