@@ -1,6 +1,7 @@
 """A small process that puts every file of a folder into a store and tells what became of each, a line of JSON each.
 
-On its own, so that the memory of the processes it starts is not mistaken for that of a test runner. It has no PATH.
+On its own, so that the memory of the processes it starts is not mistaken for that of a test runner. It has no PATH. The
+last line tells the most memory that one of them took: it is known when they and what they were forked from are over.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from audiostore import AudioStore
-from audiostore.audio import accept
+from audiostore.audio import accept, processes
 from audiostore.errors import AudioStoreError
 
 
@@ -30,10 +31,11 @@ def main(folder: Path, root: Path) -> None:
         outcome |= {
             "name": path.stem,
             "seconds": time.monotonic() - began,
-            "memory": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
             "left": len(list((root / ".audiostore" / "staging").rglob("*"))),
         }
         sys.stdout.write(json.dumps(outcome) + "\n")
+    processes.stop()
+    sys.stdout.write(json.dumps(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024) + "\n")
     assert "av" not in sys.modules, "no decoder in this process"
 
 

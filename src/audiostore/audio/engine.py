@@ -81,16 +81,16 @@ class Reader:
                 packet = next(packets)
             except StopIteration:
                 return
-            except _FOREIGN as error:
-                if (told := _translated(error)).code != "unreadable":
+            except FOREIGN as error:
+                if (told := translated(error)).code != "unreadable":
                     raise told from error
                 self.bad += 1  # damage at the tail ends the file; what came before counts
                 return
             self.packets += 1
             try:
                 frames = packet.decode()
-            except _FOREIGN as error:
-                told = _translated(error)
+            except FOREIGN as error:
+                told = translated(error)
                 self.bad += 1
                 if told.code != "unreadable" or (not fruitful and self.bad > _PATIENCE):
                     raise told from error
@@ -204,15 +204,15 @@ def translating() -> Generator[None]:
         yield
     except AudioStoreError:
         raise
-    except _FOREIGN as error:
-        raise _translated(error) from error
+    except FOREIGN as error:
+        raise translated(error) from error
 
 
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-_FOREIGN = (av.error.FFmpegError, ValueError, OverflowError, MemoryError)
+FOREIGN = (av.error.FFmpegError, ValueError, OverflowError, MemoryError)
 
 
-def _translated(error: BaseException) -> UnsupportedAudio:
+def translated(error: BaseException) -> UnsupportedAudio:
     """Say what PyAV raised in our words; the disk's troubles go on as they are, and so does what is ours already."""
     if isinstance(error, AudioStoreError):
         raise error

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from av.audio.resampler import AudioResampler
 from av.filter import Graph
 
+from audiostore.audio.engine import FOREIGN, translated, translating
+
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
@@ -18,7 +20,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import audioop
 
-__all__ = ["LAYOUTS", "Reshaper", "audioop", "blocks", "packed", "pulled", "reshaped", "through"]
+__all__ = ["LAYOUTS", "Reshaper", "audioop", "blocks", "longer", "packed", "pulled", "reshaped", "through"]
 
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _BLOCK = 32_768
@@ -68,8 +70,8 @@ def reshaped(frames: Iterable[AudioFrame], reshaper: Reshaper) -> Iterator[Audio
     yield from reshaper.flush()
 
 
-def blocks(frames: Iterable[AudioFrame], *, sample_format: str, layout: str, sample_rate: int) -> Iterator[bytes]:
-    """Give the samples of all *frames* in one kind, interleaved: what ``reshaped`` gives, in larger blocks.
+def longer(frames: Iterable[AudioFrame], *, sample_format: str, layout: str, sample_rate: int) -> Iterator[AudioFrame]:
+    """Give all *frames* in one kind, as ``reshaped`` does, in longer ones.
 
     A frame of an mp3 is reshaped alone in the time it takes to decode it. So it waits for others, some 32,768 samples.
     """
@@ -77,37 +79,50 @@ def blocks(frames: Iterable[AudioFrame], *, sample_format: str, layout: str, sam
     for frame in frames:
         if converter is None or kind != (frame.format.name, frame.layout.name, frame.sample_rate):
             if converter is not None:
-                converter.push(None)
-                yield from map(packed, pulled(converter))
+                yield from _drained(converter)
             kind, waiting = (frame.format.name, frame.layout.name, frame.sample_rate), 0
             converter = _converter(kind, (sample_format, layout, sample_rate))
         frame.pts = None
-        converter.push(frame)
+        try:  # and no ``translating``, as for each packet in the engine
+            converter.push(frame)
+        except FOREIGN as error:
+            raise translated(error) from error
         waiting += frame.samples
         if waiting >= _BLOCK:
             waiting = 0
-            yield from map(packed, pulled(converter))
+            yield from pulled(converter)
     if converter is not None:
+        yield from _drained(converter)
+
+
+def blocks(frames: Iterable[AudioFrame], *, sample_format: str, layout: str, sample_rate: int) -> Iterator[bytes]:
+    """Give the samples of all *frames* in one kind, interleaved, in blocks."""
+    return map(packed, longer(frames, sample_format=sample_format, layout=layout, sample_rate=sample_rate))
+
+
+def _drained(converter: Graph) -> Iterator[AudioFrame]:
+    with translating():
         converter.push(None)
-        yield from map(packed, pulled(converter))
+    return pulled(converter)
 
 
 def _converter(given: tuple[str, str, int], wanted: tuple[str, str, int]) -> Graph:
     """Give a graph that turns frames of one kind (sample format, layout, rate) into long ones of another."""
     graph = Graph()
     graph.threads = 1
-    graph.link_nodes(
-        graph.add(
-            "abuffer",
-            sample_fmt=given[0],
-            channel_layout=given[1],
-            sample_rate=str(given[2]),
-            time_base=f"1/{given[2]}",
-        ),
-        graph.add("aformat", sample_fmts=wanted[0], channel_layouts=wanted[1], sample_rates=str(wanted[2])),
-        graph.add("asetnsamples", nb_out_samples=str(_BLOCK), pad="0"),
-        graph.add("abuffersink"),
-    ).configure()
+    with translating():
+        graph.link_nodes(
+            graph.add(
+                "abuffer",
+                sample_fmt=given[0],
+                channel_layout=given[1],
+                sample_rate=str(given[2]),
+                time_base=f"1/{given[2]}",
+            ),
+            graph.add("aformat", sample_fmts=wanted[0], channel_layouts=wanted[1], sample_rates=str(wanted[2])),
+            graph.add("asetnsamples", nb_out_samples=str(_BLOCK), pad="0"),
+            graph.add("abuffersink"),
+        ).configure()
     return graph
 
 

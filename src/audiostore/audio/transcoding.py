@@ -11,6 +11,7 @@ from audiostore.audio.engine import Reader, opened
 from audiostore.audio.info import AudioInfo
 from audiostore.audio.labelling import Labels
 from audiostore.audio.probing import cover_bytes, facts_of, header_duration, probe
+from audiostore.audio.reshaping import LAYOUTS, longer
 from audiostore.audio.target import OUTPUTS, Target, parse_target
 
 if TYPE_CHECKING:
@@ -83,10 +84,16 @@ def write(
     """Encode all that *reader* decodes, *seconds* at most, into *path*; *edit* may change the frames on their way."""
     info = describe_headers(reader)
     shape = target.shape_for(sample_rate=info.sample_rate, channels=info.channels, bit_depth=info.bit_depth)
-    frames: Iterable[AudioFrame] = told(reader, seconds, progress)
+    decoded = told(reader, seconds, progress)
+    frames = longer(
+        decoded if edit is None else edit(decoded),
+        sample_format=shape.sample_format,
+        layout=LAYOUTS[shape.channels],
+        sample_rate=shape.sample_rate,
+    )
     tags = info.tags if target.tags == "keep" else None
     with Encoder(path, shape, labels=Labels(tags=tags, cover=cover)) as encoder:
-        for frame in frames if edit is None else edit(frames):
+        for frame in frames:
             encoder.write(frame)
 
 
