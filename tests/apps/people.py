@@ -222,6 +222,12 @@ class Person:
         self.wait(lambda: self.js("return document.querySelector(arguments[0]).matches('.recorded')", section), section)
         self.wait(lambda: not self.part("sending", section).is_displayed(), "it is stored")
 
+    def looked_at(self, name: str) -> None:
+        """Wait until the page has looked at a section's recording, which it would not find once that is replaced."""
+        section = self.section(name)
+        self.wait(lambda: self.find(section).get_attribute("data-verdict") == "ok", "it can be played")
+        self.wait(lambda: self.all(f"{section} [data-part=wave] svg:not(.flat)"), "its wave is drawn")
+
     def drop(self, css: str, *paths: Path) -> None:
         """Drop files on an element, as a mouse does that comes from a file manager."""
         element = self.find(css)

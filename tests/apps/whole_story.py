@@ -19,7 +19,9 @@ class WholeStory(Story):
     def test_a_new_take_frees_the_old_one_also_of_a_section_that_moved(self, person: Person, live: Site) -> None:
         person.new_book("Opening")
         person.record("Opening", TAKE)
+        person.looked_at("Opening")
         person.record("Opening", SPEECH)
+        person.looked_at("Opening")
         assert [take.filename for take in self.takes(live)] == ["speech.wav"]
         person.click("#add-chapter")
         person.js("document.querySelector('.section [data-part=handle]').focus()")

@@ -49,6 +49,7 @@ export class SectionView {
     fill(parts.text, section.text ?? "");
     this.root.setAttribute("aria-label", name || "Section without a name");
     this.root.classList.toggle("recorded", Boolean(audioPath));
+    this.root.dataset.verdict = verdict ?? "none yet";
     this.root.classList.toggle("broken", ["missing", "unreadable"].includes(verdict));
     parts.name.setAttribute("aria-label", "Name of the section");
     parts.handle.setAttribute("aria-label", `Move ${name}: drag, or press the up and down arrow keys`);
