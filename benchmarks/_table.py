@@ -45,6 +45,7 @@ HEAD = """# Benchmarks
 What things cost here, as ratios to a floor (`cp`, `curl`, bare HMACs, ffmpeg's command) and to peers, in one run and
 with their spread. Numbers of another machine are worth little; make your own: `python3 scripts/run.py bench --table`.
 Three numbers in a cell are least, median and most. A benchmark without a section here was not run for this page.
+[What bounds each](concepts/speed.md) is a page of its own.
 
 """
 

@@ -1,5 +1,6 @@
-"""What an upload costs to account for in Postgres at 0, 10,000 and a million records of its owner, and how many fit in
-a second; beside an app's own trigger that sums up all files of the user (tests/postgres/seed), in the same run.
+"""What an upload costs to account for in Postgres, by how many records its owner has, and how many fit in a second
+
+Beside an app's own trigger that sums up all files of the user (tests/postgres/seed), in the same run.
 
     python benchmarks/postgres_catalog.py [most records] [seconds per row of the throughput]
 
