@@ -29,8 +29,9 @@ PART = [
     *("tests/test_path_suite.py", "README.md"),
     "--ignore=tests/postgres/test_defects_table.py",  # reads src
     *("-m", "not slow and not browser", "-n", "2", "--dist", "loadfile", "-q", "-p", "no:cacheprovider"),
-    *("-p", "no:anyio"),  # no test uses its plugin, and an old one can't be loaded by a new pytest without a warning
 ]
+# No test uses its plugin, and an old one can't be loaded by a new pytest without a warning; nor can a pytest in a test.
+ADDED = {"PYTEST_ADDOPTS": "-p no:anyio"}
 
 
 def main() -> int:
@@ -159,7 +160,7 @@ class Environment:
         return python
 
     def _run(self, python: Path, *words: str | Path) -> bool:
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | ADDED
         ran = subprocess.run(
             [python, *words], cwd=self._checkout, env=environment, stdin=subprocess.DEVNULL, check=False
         )
