@@ -162,6 +162,13 @@ def test_one_that_ends_before_it_has_read_a_long_request_is_told(kind: str, work
         run("probe", [TAKE], {"long": "x" * (4 << 20)}, bounds=Bounds())
 
 
+def test_one_that_never_reads_a_long_request_takes_too_long(kind: str, work: Work) -> None:
+    work("import time; time.sleep(600)")
+    with pytest.raises(UnsupportedAudio) as error:
+        run("probe", [TAKE], {"long": "x" * (4 << 20)}, bounds=Bounds(timeout=timedelta(seconds=1)))
+    assert error.value.code == "timeout"
+
+
 @pytest.mark.parametrize(("ended", "code"), [(signal.SIGSEGV, "crashed"), (signal.SIGXCPU, "timeout")])
 def test_a_decoder_that_crashes_refuses_the_file(kind: str, ended: signal.Signals, code: str, work: Work) -> None:
     work(f"import os; os.kill(os.getpid(), {int(ended)})")
@@ -196,6 +203,14 @@ def test_one_serves_all_and_is_there_again_when_it_was_killed(forked: None) -> N
     assert second != first
     processes.stop()
     assert servers() == []
+
+
+def test_one_that_can_not_stay_is_told(forked: None, work: Work) -> None:
+    work("pass")
+    (work.folder / "other_server.py").write_text("raise SystemExit")
+    with pytest.raises(Unavailable, match="ended twice") as error:
+        probe()
+    assert error.value.retryable
 
 
 def test_what_is_decoded_when_it_is_killed_can_be_tried_again(forked: None, work: Work, tmp_path: Path) -> None:

@@ -86,8 +86,11 @@ def _converse(
     progress: Callable[[float], None] | None,
 ) -> dict[str, Any] | None:
     """Send the request, and give the last answer; ``None`` if the process ended without one."""
+    channel.settimeout(max(0.001, deadline - time.monotonic()))
     try:
         channel.sendall(json.dumps(request).encode() + b"\n")
+    except TimeoutError:
+        raise UnsupportedAudio("timeout", "it takes too long to read") from None
     except ConnectionError:
         return None
     share, pending, total = 0.0, b"", 0

@@ -18,7 +18,7 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Final, Self
 
-from audiostore.errors import Unavailable, from_os_error
+from audiostore.errors import AudioStoreError, Unavailable, from_os_error
 
 FORKS = sys.platform == "linux"
 WORKER, SERVER = "audiostore.audio.worker", "audiostore.audio.forkserver"
@@ -64,6 +64,8 @@ def start() -> Process:
         ours, theirs = map(failed.enter_context, socket.socketpair())
         try:
             process = Forked(ours, theirs) if FORKS else Started(ours, theirs)
+        except AudioStoreError:
+            raise  # some of them are OSErrors too
         except OSError as error:
             raise from_os_error(error, "a process to decode in") from error
         failed.pop_all()
