@@ -178,7 +178,7 @@ def test_a_decoder_that_crashes_refuses_the_file(kind: str, ended: signal.Signal
 
 
 def test_a_full_disk_is_not_the_files_fault(kind: str, work: Work) -> None:
-    work("""import os; os.write(1, b'{"errno": 28, "failed": "No space left on device"}\\n')""")
+    work("""import os; os.read(0, 65536); os.write(1, b'{"errno": 28, "failed": "No space left on device"}\\n')""")
     with pytest.raises(StorageFull):
         probe()
 
