@@ -110,12 +110,12 @@ def test_it_tells_what_a_file_is(kind: str) -> None:
 
 def test_it_gets_nothing_of_ours(kind: str, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUPABASE_SERVICE_KEY", "very secret")
-    found = told("import os; found = [sorted(os.environ), os.getcwd()]", work)
+    found = told("found = [sorted(os.environ), os.getcwd()]", work)
     assert found.replace("'LC_CTYPE', ", "") == "[['MALLOC_ARENA_MAX', 'PYTHONIOENCODING', 'PYTHONPATH'], '/']"
 
 
 def test_it_holds_nothing_open_but_its_channel(kind: str, work: Work) -> None:
-    program = "import os; found = sorted(os.readlink(f'/proc/self/fd/{each}')[:6] for each in '012')\n"
+    program = "found = sorted(os.readlink(f'/proc/self/fd/{each}')[:6] for each in '012')\n"
     program += "found += sorted(set(os.listdir('/proc/self/fd')) - {'0', '1', '2'})[1:]"  # one is of the listing itself
     assert told(program, work) == "['/dev/n', 'socket', 'socket']"
 
