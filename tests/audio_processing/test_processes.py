@@ -72,10 +72,8 @@ def probe(**options: Any) -> dict[str, Any]:
 
 def told(program: str, work: Work) -> str:
     """Give what *program* assigns to ``found``, in the process."""
-    answer = (
-        'import json, sys; sys.stdin.readline(); sys.__stdout__.write(json.dumps({"done": {"found": found}}) + "\\n")'
-    )
-    work(f"{program}\n{answer}; sys.__stdout__.flush()")
+    answer = 'os.write(1, json.dumps({"done": {"found": found}}).encode() + b"\\n")'
+    work(f"import json, os\nos.read(0, 65536)\n{program}\n{answer}")
     return str(probe()["found"])
 
 
