@@ -41,13 +41,18 @@ CATALOG_TESTS = (
     "tests/catalogs/test_suites.py",
     "tests/catalogs/test_ledger_machine.py",
     "tests/catalogs/test_queues.py",
+    "tests/catalogs/test_sqlite_file.py",
+    "tests/catalogs/test_sqlite_plans.py",
+    "tests/catalogs/test_wrong_catalogs.py",
 )
 AREAS = {
     "keys": Area(
         ("keys.py", "paths.py"), ("tests/words/test_keys.py", "tests/test_paths.py", "tests/test_path_suite.py")
     ),
     "quota": Area(("quota.py",), ("tests/test_quota.py", "tests/store/test_accounts.py")),
-    "signing": Area(("signing.py",), ("tests/test_signing.py", "tests/test_serving_uploads.py")),
+    "signing": Area(
+        ("signing.py",), ("tests/test_signing.py", "tests/words/test_link.py", "tests/test_serving_uploads.py")
+    ),
     "serving": Area(
         ("serving/conditions.py", "serving/downloads.py", "serving/uploads.py"),
         (
@@ -62,7 +67,7 @@ AREAS = {
     ),
     "sqlite": Area(
         ("catalogs/sqlite/__init__.py", "catalogs/sqlite/tables.py", "catalogs/sqlite/queues.py"),
-        (*CATALOG_TESTS, "tests/catalogs/test_sqlite_file.py", "tests/catalogs/test_succession.py"),
+        (*CATALOG_TESTS, "tests/catalogs/test_succession.py"),
     ),
 }
 TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {

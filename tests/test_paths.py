@@ -167,3 +167,9 @@ def test_a_builder_is_a_value(build: TemplatePath) -> None:
     assert again != TemplatePath("{owner}/{id}")
     assert eval(repr(build), {"ChapterSectionPath": ChapterSectionPath, "TemplatePath": TemplatePath}) == build
     assert again(an_upload()) == build(an_upload())
+
+
+def test_a_template_whose_longest_key_is_none_is_refused_when_it_is_made() -> None:
+    assert TemplatePath("{owner}/" + "x" * 100 + "/{name}")
+    with pytest.raises(ConfigurationError, match="255 bytes"):
+        TemplatePath("{owner}/" + "x" * 200 + "{name}")

@@ -255,3 +255,10 @@ def test_policies_that_differ_are_not_equal() -> None:
 def test_a_policy_can_not_be_changed() -> None:
     with pytest.raises(AttributeError):
         FixedQuota(1).limits = Limits()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_policies_are_values_that_can_be_kept_in_a_set() -> None:
+    tiers = TieredQuota(str, {"free": FixedQuota(total=1), "paid": Unlimited()})
+    made = [tiers, FixedQuota(total=1), Unlimited(), CatalogQuota(), Unlimited() & FixedQuota(files=2)]
+    assert len({*made, *made}) == len(made)
+    assert not any(hasattr(each, "__dict__") for each in made), "and nothing can be hung onto them"

@@ -12,6 +12,8 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +21,9 @@ import pytest
 
 from audiostore.catalogs.sqlite import SQLiteCatalog
 from audiostore.errors import AudioStoreError, ConfigurationError, PermissionDenied, StorageFull, Unavailable
+from audiostore.ids import new_id
+from audiostore.keys import Key
+from audiostore.models import Place
 from audiostore.testing.customer import Customer
 
 QUICK = timedelta(milliseconds=50)
@@ -133,6 +138,43 @@ def test_what_was_acknowledged_outlives_a_power_cut(catalog: SQLiteCatalog) -> N
         for durable, connection in catalog._connections._writers.items()
     }
     assert modes == {False: 1, True: 2}  # NORMAL for reservations, FULL for the rest
+
+
+def test_whatever_can_not_be_taken_back_is_written_through(catalog: SQLiteCatalog) -> None:
+    alice, durable, real = Customer(catalog), list[bool](), catalog._connections.writing
+    file, adopted = alice.stores(), replace(alice.stores(), id=new_id(), key=Key("alice/adopted"))
+    removals = [each.id for each in alice.deletes(alice.stores())]
+    decisions: dict[str, Callable[[], object]] = {
+        "commit": alice.stores,
+        "expire": lambda: catalog.expire(1),
+        "move": lambda: catalog.move(alice.name, file.id, Place("p2")),
+        "adopt": lambda: catalog.adopt([adopted]),
+        "hide": lambda: catalog.hide(alice.name, [file.id]),
+        "claim": lambda: catalog.claim(1, QUICK),
+        "postpone": lambda: catalog.postpone(removals, QUICK),
+        "forget": lambda: catalog.forget(removals),
+        "discard": lambda: catalog.discard("local", [Key("alice/left")], QUICK),
+        "set_override": lambda: catalog.set_override(alice.name, None),
+        "recount": catalog.recount,
+        # Lost, it comes back by itself or costs nothing: a reservation has not promised anything yet.
+        "release": lambda: catalog.release(alice.reserves().id),
+    }
+    catalog._connections.writing = lambda *, durable: (seen(durable), real(durable=durable))[1]  # type: ignore[method-assign]
+    seen = durable.append
+    last = dict[str, bool]()
+    for name, decide in decisions.items():
+        decide()
+        last[name] = durable[-1]
+    assert last == dict.fromkeys(decisions, True) | {"release": False}
+
+
+def test_times_are_microseconds_since_1970_as_other_releases_read_them(catalog: SQLiteCatalog, path: Path) -> None:
+    file = Customer(catalog).stores()
+    catalog.close()
+    with closing(sqlite3.connect(path)) as plain:
+        assert plain.execute("SELECT created_at FROM records").fetchone()[0] == round(
+            file.created_at.timestamp() * 1_000_000
+        )
 
 
 def test_a_locked_file_can_be_read_and_writing_told_to_try_again(catalog: SQLiteCatalog, path: Path) -> None:
