@@ -284,6 +284,16 @@ print(probe(), flush=True)
     assert (done.stdout.split(), done.stderr) == (["pcm_s16le", "pcm_s16le", "True", "pcm_s16le"], "")
 
 
+def test_an_app_without_input_and_output_has_one_too(forked: None, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    done = ran(f"""
+for number in (0, 1):
+    os.close(number)
+open({str(told)!r}, "w").write(" ".join(probe() for _ in range(2)))
+""")
+    assert (told.read_text(), done.returncode) == ("pcm_s16le pcm_s16le", 0)
+
+
 def test_a_forked_process_that_decodes_nothing_ends_nothing_of_the_others(forked: None) -> None:
     done = ran("""
 probe()

@@ -1,6 +1,6 @@
-"""Gives out processes that have a decoder loaded: ``python -m audiostore.audio.forkserver <descriptor>``.
+"""Gives out processes that have a decoder loaded: ``python -m audiostore.audio.forkserver``, its input a socket.
 
-It waits on a socket for somebody who wants one, and forks; its own memory holds nothing but modules, since it never
+It waits there for somebody who wants one, and forks; its own memory holds nothing but modules, since it never
 sees a request. A byte on the socket brings two descriptors: what the new process reads its request from and answers
 to, and a line on which its end is told. It ends when the socket is closed, and its processes with it.
 """
@@ -12,7 +12,6 @@ import os
 import selectors
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -27,7 +26,7 @@ def main(work: Callable[[], object] = worker.main) -> None:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     gc.freeze()  # a collection in a new process would copy the pages that all share
-    with socket.socket(fileno=int(sys.argv[1])) as control:
+    with socket.socket(fileno=os.dup(0)) as control:
         _Nursery(control, work).run()
 
 

@@ -202,7 +202,7 @@ class _ForkServer:
                 ours, theirs = socket.socketpair()
                 with theirs:
                     try:
-                        self._process = _python(SERVER, str(theirs.fileno()), keep=theirs.fileno())
+                        self._process = _python(SERVER, stdin=theirs.fileno())
                     except BaseException:
                         ours.close()
                         raise
@@ -210,19 +210,16 @@ class _ForkServer:
             return self._control
 
 
-def _python(
-    module: str, *words: str, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.DEVNULL, keep: int | None = None
-) -> subprocess.Popen[bytes]:
+def _python(module: str, *, stdin: int, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     # Our own search path, since the process gets no environment; -P: the current folder is not searched.
     searched = os.pathsep.join(each for each in sys.path if each)
     return subprocess.Popen(  # noqa: S603 - our own modules
-        [sys.executable, "-P", "-W", "ignore", "-m", module, *words],
+        [sys.executable, "-P", "-W", "ignore", "-m", module],
         stdin=stdin,
         stdout=stdout,
         stderr=subprocess.DEVNULL,
         env={"PYTHONPATH": searched, "PYTHONIOENCODING": "utf-8", "MALLOC_ARENA_MAX": "1"},
         cwd="/",
-        pass_fds=() if keep is None else (keep,),
     )
 
 
