@@ -287,9 +287,10 @@ print(probe(), flush=True)
 def test_an_app_without_input_and_output_has_one_too(forked: None, tmp_path: Path) -> None:
     told = tmp_path / "told"
     done = ran(f"""
-for number in (0, 1):
+for number in (0, 1, 2):
     os.close(number)
-open({str(told)!r}, "w").write(" ".join(probe() for _ in range(2)))
+codecs = " ".join(probe() for _ in range(2))
+open({str(told)!r}, "w").write(codecs)
 """)
     assert (told.read_text(), done.returncode) == ("pcm_s16le pcm_s16le", 0)
 
