@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import os
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
+
+from audiostore.aio.holding import Holding
 
 if TYPE_CHECKING:
     from audiostore.aio.threads import Threads
 
 
-class AsyncFile:
+class AsyncFile(Holding[io.BufferedReader]):
     """A stored file, open for reading, that can seek; ``size`` in bytes, ``name`` as the file is called.
 
     Only ``read`` waits for the storage, in a thread; ``seek`` and ``tell`` are awaited as in other asynchronous files.
@@ -25,10 +26,8 @@ class AsyncFile:
 
         self.name = str(file.name)
         self.size = file.seek(0, os.SEEK_END)  # reads nothing: it is known from the record
-        self._file: io.BufferedReader | None = file
+        super().__init__(file, threads)
         self._position = 0
-        self._threads = threads
-        self._drop = threads.dropping()
         self._turn = Lock()
 
     async def read(self, size: int = -1) -> bytes:
@@ -64,29 +63,10 @@ class AsyncFile:
         self._opened()
         return self._position
 
-    async def aclose(self) -> None:
-        """Let go of the file or connection behind it; safe to call twice."""
-        file, self._file = self._file, None
-        if file is not None:
-            await self._threads.call(file.close)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    def __del__(self) -> None:
-        file = getattr(self, "_file", None)
-        if file is not None:
-            self._drop(file.close)
-
     def _opened(self) -> io.BufferedReader:
-        if self._file is None:
+        if self._held is None:
             raise ValueError("the file is closed")
-        return self._file
+        return self._held
 
 
 def _read(file: io.BufferedReader, at: int, size: int) -> bytes:

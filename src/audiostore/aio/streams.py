@@ -9,6 +9,7 @@ from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from audiostore.aio.holding import Holding
 from audiostore.errors import Unavailable
 from audiostore.streams import ByteStream
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class AsyncByteStream(AsyncIterator[bytes]):
+class AsyncByteStream(Holding[ByteStream], AsyncIterator[bytes]):
     """An asynchronous iterator of byte chunks, ``length`` bytes in all.
 
     It lets go of what is behind it at its end, by ``aclose()``, by ``async with``, when dropped, or when a read is
@@ -26,14 +27,12 @@ class AsyncByteStream(AsyncIterator[bytes]):
     """
 
     def __init__(self, stream: ByteStream, threads: Threads) -> None:
+        super().__init__(stream, threads)
         self.length = stream.length
-        self._stream: ByteStream | None = stream
-        self._threads = threads
-        self._drop = threads.dropping()
         self._lost = False
 
     async def __anext__(self) -> bytes:
-        stream = self._stream
+        stream = self._held
         if self._lost:
             raise Unavailable("a read of this stream broke off, so there is a hole in it", retryable=True)
         if stream is None:
@@ -50,28 +49,9 @@ class AsyncByteStream(AsyncIterator[bytes]):
             raise
         self._lost = False
         if chunk is None:
-            self._stream = None
+            self._held = None
             raise StopAsyncIteration
         return chunk
-
-    async def aclose(self) -> None:
-        """Let go of the file or connection behind the stream; safe to call twice."""
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            await self._threads.call(stream.close)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    def __del__(self) -> None:
-        stream = getattr(self, "_stream", None)
-        if stream is not None:
-            self._drop(stream.close)
 
 
 @dataclass(frozen=True, slots=True)
