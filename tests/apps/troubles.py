@@ -66,7 +66,7 @@ class Troubles(Story):
             person.reads(section, "Not checked", "It could not be found out whether the recording is there.")
             assert person.part("play", section).is_enabled()
         live.away = ()
-        for section in (opening, storm, calm):
+        for section in (calm, storm, opening):  # upwards: an answer moves what is below, away from under the mouse
             person.part("again", section).click()
         person.wait(lambda: not person.part("badge", opening).is_displayed(), "it is there")
         person.reads(storm, "Unreadable", "The file is there, but it is no recording that plays.")
