@@ -55,6 +55,26 @@ def test_a_wrong_place_is_refused_and_changes_nothing(astore: AsyncAudioStore) -
     opened(astore, use)
 
 
+def test_it_never_reads_more_than_there_is(astore: AsyncAudioStore) -> None:
+    async def use(file: AsyncFile) -> None:
+        for size in (-2, 1 << 40, 1 << 70):
+            await file.seek(-7, os.SEEK_END)
+            assert await file.read(size) == CONTENT[-7:]
+
+    opened(astore, use)
+
+
+def test_a_seek_waits_for_the_read_before_it(astore: AsyncAudioStore) -> None:
+    async def use(file: AsyncFile) -> None:
+        reading = asyncio.create_task(file.read(500_000))
+        await asyncio.sleep(0)
+        assert await file.seek(5) == 5
+        assert len(await reading) == 500_000
+        assert await file.read(3) == CONTENT[5:8]
+
+    opened(astore, use)
+
+
 def test_closed_it_reads_nothing(astore: AsyncAudioStore) -> None:
     async def use(file: AsyncFile) -> None:
         await file.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -181,6 +182,52 @@ def test_a_full_disk_is_not_the_files_fault(kind: str, work: Work) -> None:
         probe()
 
 
+@pytest.mark.parametrize(
+    "answer", ["hello", "5", "[]", '{"share": "x"}', '{"refused": [1]}', '{"errno": 99999999999999}', "[" * 100_000]
+)
+def test_an_answer_without_sense_refuses_the_file(kind: str, answer: str, work: Work) -> None:
+    (work.folder / "answer").write_text(answer + "\n")
+    work(f"import os; os.read(0, 65536); os.write(1, open({str(work.folder / 'answer')!r}, 'rb').read())")
+    with pytest.raises(UnsupportedAudio) as error:
+        probe()
+    assert error.value.code == "crashed"
+
+
+def test_a_crash_is_told_at_once_though_somebody_else_holds_the_channel(
+    kind: str, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    pair = socket.socketpair
+
+    def hold() -> Any:
+        made = pair()
+        held.extend(os.dup(each.fileno()) for each in made)  # as a process that is forked just now does
+        return made
+
+    monkeypatch.setattr(socket, "socketpair", hold)
+    work(f"import os; os.kill(os.getpid(), {int(signal.SIGSEGV)})")
+    began = time.monotonic()
+    with pytest.raises(UnsupportedAudio) as error:
+        probe()
+    assert (error.value.code, time.monotonic() - began < 30) == ("crashed", True)
+    for each in held:
+        os.close(each)
+
+
+def test_the_longest_timeout_is_one(kind: str) -> None:
+    assert run("probe", [TAKE], {"exact": False}, bounds=Bounds(timeout=timedelta.max))["info"]
+
+
+def test_a_blocked_signal_keeps_nobody(kind: str) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGXCPU})
+    try:
+        began = time.monotonic()
+        assert probe()["info"]
+        assert time.monotonic() - began < 5
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def test_many_at_once_get_one_each(kind: str) -> None:
     with ThreadPoolExecutor(24) as pool:
         asked = [pool.submit(probe) for _ in range(48)]
@@ -230,6 +277,44 @@ def test_what_is_decoded_when_it_is_killed_can_be_tried_again(forked: None, work
     os.kill(pid, signal.SIGKILL)  # real work would end by itself, having read that its channel is closed
     thread.join(20)
     assert [error.retryable for error in failed if isinstance(error, Unavailable)] == [True]
+
+
+def test_one_that_is_halted_amid_decoding_dies_with_what_it_was_forked_from(
+    forked: None, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_GRACE", 0.5)
+    work(f"import os\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\nwhile True: pass")
+    halted: list[int] = []
+
+    def halt(share: float) -> None:
+        if not halted and (tmp_path / "pid").exists() and (pid := (tmp_path / "pid").read_text()):
+            halted.extend(each for each in children() if int(pid) in children(each))
+            os.kill(halted[0], signal.SIGSTOP)
+
+    with pytest.raises(UnsupportedAudio, match="too long"):
+        run("probe", [TAKE], {}, bounds=Bounds(timeout=timedelta(seconds=2)), progress=halt)
+    until(lambda: not is_there(halted[0]) and not is_there(int((tmp_path / "pid").read_text())))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is nobody yet can give nothing up")
+def test_an_app_that_gives_up_its_rights_decodes_without_them(forked: None) -> None:
+    done = ran("""
+server = lambda: open(f"/proc/{processes._server._process.pid}/status").read()
+probe()
+os.umask(0o077)
+probe()
+print("0077" in server())
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+try:
+    probe()
+except Exception as error:  # who is nobody may not even read the recording, or the interpreter
+    pass
+else:
+    print("Uid:\\t65534" in server())
+""")
+    assert (set(done.stdout.split()), done.returncode) == ({"True"}, 0), done.stderr
 
 
 def test_one_that_was_halted_keeps_nobody(forked: None) -> None:

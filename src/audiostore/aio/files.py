@@ -38,8 +38,11 @@ class AsyncFile(Holding[io.BufferedReader]):
 
         """
         async with self._turn:
-            content = await self._threads.call(partial(_read, self._opened(), self._position, size))
-            self._position += len(content)
+            file, at = self._opened(), self._position
+            left = max(0, self.size - at)
+            wanted = left if size < 0 else min(size, left)
+            content = await self._threads.call(partial(_read, file, at, wanted))
+            self._position = at + len(content)
         return content
 
     async def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -49,14 +52,15 @@ class AsyncFile(Holding[io.BufferedReader]):
             ValueError: before the start, another *whence*, or it was closed.
 
         """
-        self._opened()
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}.get(whence)
-        if base is None:
-            raise ValueError(f"invalid whence {whence}")
-        if base + offset < 0:
-            raise ValueError(f"negative seek position {base + offset}")
-        self._position = base + offset
-        return self._position
+        async with self._turn:
+            self._opened()
+            base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}.get(whence)
+            if base is None:
+                raise ValueError(f"invalid whence {whence}")
+            if base + offset < 0:
+                raise ValueError(f"negative seek position {base + offset}")
+            self._position = base + offset
+            return self._position
 
     async def tell(self) -> int:
         """Give the place of the next byte that is read."""

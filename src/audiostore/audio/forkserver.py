@@ -7,8 +7,10 @@ to, and a line on which its end is told. It ends when the socket is closed, and 
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -25,6 +27,10 @@ def main(work: Callable[[], object] = worker.main) -> None:
     # Whoever stops the app stops this: a signal to the whole group must not end what the app still waits for.
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # which the app's thread may have blocked
+    # Each process that it has costs it a descriptor.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.freeze()  # a collection in a new process would copy the pages that all share
     with socket.socket(fileno=os.dup(0)) as control:
         _Nursery(control, work).run()
@@ -70,6 +76,10 @@ class _Nursery:
         asked, handed, _, _ = socket.recv_fds(self._control, 1, 2)
         if not asked:
             return False
+        if len(handed) != 2:  # noqa: PLR2004 - no room for more: who asked hears that his line is closed
+            for each in handed:
+                os.close(each)
+            return True
         channel, line = handed
         try:
             pid = os.fork()
@@ -100,7 +110,9 @@ class _Nursery:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for each in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(each, signal.SIG_DFL)
+            _die_with_parent()
             os.dup2(channel, 0)
             os.dup2(channel, 1)
             os.closerange(3, os.sysconf("SC_OPEN_MAX"))
@@ -108,6 +120,12 @@ class _Nursery:
             code = 0
         finally:
             os._exit(code)
+
+
+def _die_with_parent() -> None:
+    # A server that is killed can't kill: prctl(2), PR_SET_PDEATHSIG.
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def _ignore(number: int, frame: FrameType | None) -> None: ...

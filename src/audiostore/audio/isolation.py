@@ -29,6 +29,9 @@ _LONGEST_ANSWER = 16 * 1024 * 1024
 """In bytes; a million points of a waveform take 14 MB."""
 _TICK = 0.2
 _GRACE = 5.0
+_LONGEST_WAIT = 24 * 3600.0
+_SENSELESS = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What reading an answer can raise that no decoder of ours has given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,27 +74,29 @@ def run(
     seconds = bounds.timeout.total_seconds()
     whole = {**request, "task": task, "paths": [os.fspath(path.absolute()) for path in paths]}
     whole |= {"memory": bounds.memory, "output": bounds.output, "seconds": seconds}
+    deadline = time.monotonic() + seconds
     with processes.start() as process:
-        answer = _converse(process.channel, whole, time.monotonic() + seconds, progress)
+        answer = _converse(process, whole, deadline, progress)
         if answer is None:
-            process.wait(_GRACE)  # how it ended tells why
+            process.wait(max(0.0, min(_GRACE, deadline - time.monotonic())))  # how it ended tells why
             raise _ended(process.end())
-    return _told(answer)
+    try:
+        return _told(answer)
+    except AudioStoreError:
+        raise
+    except _SENSELESS as error:
+        raise _nonsense() from error
 
 
 def _converse(
-    channel: socket.socket,
+    process: processes.Process,
     request: Mapping[str, Any],
     deadline: float,
     progress: Callable[[float], None] | None,
 ) -> dict[str, Any] | None:
     """Send the request, and give the last answer; ``None`` if the process ended without one."""
-    channel.settimeout(max(0.001, deadline - time.monotonic()))
-    try:
-        channel.sendall(json.dumps(request).encode() + b"\n")
-    except TimeoutError:
-        raise UnsupportedAudio("timeout", "it takes too long to read") from None
-    except ConnectionError:
+    channel = process.channel
+    if not _sent(channel, request, deadline):
         return None
     share, pending, total = 0.0, b"", 0
     with selectors.DefaultSelector() as selector:
@@ -104,6 +109,8 @@ def _converse(
             if progress is not None:
                 progress(share)
             if not ready:
+                if process.is_over() and not selector.select(0):
+                    return None
                 continue
             block = _received(channel)
             total += len(block)
@@ -113,7 +120,18 @@ def _converse(
             for answer in map(_parsed, lines):
                 if "share" not in answer:
                     return answer
-                share = float(answer["share"])
+                share = answer["share"]
+
+
+def _sent(channel: socket.socket, request: Mapping[str, Any], deadline: float) -> bool:
+    channel.settimeout(min(_LONGEST_WAIT, max(0.001, deadline - time.monotonic())))
+    try:
+        channel.sendall(json.dumps(request).encode() + b"\n")
+    except TimeoutError:
+        raise UnsupportedAudio("timeout", "it takes too long to read") from None
+    except ConnectionError:
+        return False
+    return True
 
 
 def _received(channel: socket.socket) -> bytes:
@@ -124,14 +142,21 @@ def _received(channel: socket.socket) -> bytes:
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(line)
-    return answer
+    try:
+        answer: dict[str, Any] = json.loads(line)
+        return {**answer, "share": float(answer["share"])} if "share" in answer else {**answer}
+    except _SENSELESS as error:
+        raise _nonsense() from error
+
+
+def _nonsense() -> UnsupportedAudio:
+    return UnsupportedAudio("crashed", "what the decoder answers makes no sense")
 
 
 def _told(answer: Mapping[str, Any]) -> dict[str, Any]:
     if "done" in answer:
         done: dict[str, Any] = answer["done"]
-        return done
+        return {**done}
     if "refused" in answer:
         code, detail, part = answer["refused"]
         raise UnsupportedAudio(code, detail, part=part)

@@ -8,6 +8,7 @@ is started anew: what other systems load along with a decoder may not survive a 
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -24,7 +26,7 @@ FORKS = sys.platform == "linux"
 WORKER, SERVER = "audiostore.audio.worker", "audiostore.audio.forkserver"
 _PATIENCE: Final = 60.0
 """Seconds for a process to come. The first one waits for the decoder to be loaded, on a machine that may be busy."""
-_GRACE: Final = 5.0
+_GRACE: Final = 10.0
 _STARTED, _ENDED, _FAILED = "started", "ended", "errno"
 _UNKNOWN: Final = 1
 
@@ -34,6 +36,10 @@ class Process(ABC):
 
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
+
+    @abstractmethod
+    def is_over(self) -> bool:
+        """Tell whether it has ended. A forked copy of us may hold the other end of its channel open."""
 
     @abstractmethod
     def wait(self, seconds: float) -> None:
@@ -85,6 +91,9 @@ class Started(Process):
         self._process = _python(WORKER, stdin=theirs.fileno(), stdout=theirs.fileno())
         super().__init__(channel)
 
+    def is_over(self) -> bool:
+        return self._process.poll() is not None
+
     def wait(self, seconds: float) -> None:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
@@ -102,6 +111,10 @@ class Forked(Process):
         self._code: int | None = None
         super().__init__(channel)
 
+    def is_over(self) -> bool:
+        self.wait(0)
+        return self._code is not None
+
     def wait(self, seconds: float) -> None:
         if self._code is None and (news := self._line.news(seconds)) is not None:
             word, _, code = news.partition(" ")
@@ -109,7 +122,10 @@ class Forked(Process):
 
     def end(self) -> int:
         self._line.hang_up()
-        self.wait(_PATIENCE)
+        self.wait(_GRACE)
+        if self._code is None:  # somebody halted the server, which so can't kill it; it dies with the server
+            _server.stop(self._line.control)
+            self.wait(_GRACE)
         self._line.close()
         self._code = _UNKNOWN if self._code is None else self._code
         return self._code
@@ -118,7 +134,8 @@ class Forked(Process):
 class _Line:
     """What the server tells of one process: that it has started, and how it ended."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: socket.socket, control: socket.socket) -> None:
+        self.control = control
         self._end = end
         self._heard = b""
 
@@ -128,7 +145,7 @@ class _Line:
         while b"\n" not in self._heard:
             try:
                 block = self._end.recv(256)
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):
                 return None
             except ConnectionError:
                 return ""
@@ -151,42 +168,50 @@ class _ForkServer:
     """The process that is forked from: started when it is first asked, and again when it was killed."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a signal's handler may fork while its thread is in here
         self._control: socket.socket | None = None
+        self._standing: tuple[object, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
 
     def fork(self, channel: socket.socket) -> _Line:
         for _ in range(2):  # it may have been killed since it was asked last
             control = self._reach()
             ours, theirs = socket.socketpair()
-            line = _Line(ours)
-            with theirs, suppress(OSError):  # it is gone, or was stopped just now
-                socket.send_fds(control, [b"+"], [channel.fileno(), theirs.fileno()])
-            news = line.news(_PATIENCE)
+            line = _Line(ours, control)
+            try:
+                with theirs, suppress(ConnectionError):  # it is gone
+                    socket.send_fds(control, [b"+"], [channel.fileno(), theirs.fileno()])
+                news = line.news(_PATIENCE)
+            except OSError as error:
+                line.close()
+                if error.errno == errno.EBADF:  # it was stopped just now
+                    continue
+                raise
             if news == _STARTED:
                 return line
             line.hang_up()
             line.close()
-            if news is None:
-                raise Unavailable("no process to decode in came in time", retryable=True)
-            if news.startswith(_FAILED):
+            if news is not None and news.startswith(_FAILED):
                 number = int(news.partition(" ")[2])
                 raise OSError(number, os.strerror(number))
             self.stop(control)
+            if news is None:
+                raise Unavailable("no process to decode in came in time", retryable=True)
         raise Unavailable("the process that others are forked from ended twice", retryable=True)
 
     def stop(self, control: socket.socket | None = None) -> None:
         """End it, and all that was forked from it; if *control* is given, only the one that was asked over that."""
         with self.lock:
-            if self._control is None or self._process is None or control not in {None, self._control}:
+            ours, process = self._control, self._process
+            if ours is None or process is None or control not in {None, ours}:
                 return
-            self._control.close()
-            try:
-                self._process.wait(_GRACE)
-            except subprocess.TimeoutExpired:  # somebody halted it
-                self._process.kill()
-                self._process.wait()
             self._control = self._process = None
+        ours.close()
+        try:
+            process.wait(_GRACE)
+        except subprocess.TimeoutExpired:  # somebody halted it
+            process.kill()
+            process.wait()
 
     def forget(self) -> None:
         """Leave it to the process that this one was forked from, whose fork took the lock."""
@@ -197,7 +222,10 @@ class _ForkServer:
         self.lock.release()
 
     def _reach(self) -> socket.socket:
+        standing = _standing()
         with self.lock:
+            if self._standing != standing:
+                self.stop()
             if self._control is None:
                 ours, theirs = socket.socketpair()
                 with theirs:
@@ -206,8 +234,16 @@ class _ForkServer:
                     except BaseException:
                         ours.close()
                         raise
-                self._control = ours
+                ours.settimeout(_PATIENCE)
+                self._control, self._standing = ours, standing
             return self._control
+
+
+def _standing() -> tuple[object, ...]:
+    """What this process may do. A server of other times, as whom it was before it gave that up, must not be used."""
+    told = Path("/proc/self/status").read_text(encoding="utf-8")
+    mask = next((line for line in told.splitlines() if line.startswith("Umask:")), "")
+    return os.getresuid(), os.getresgid(), os.getgroups(), mask
 
 
 def _python(module: str, *, stdin: int, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:

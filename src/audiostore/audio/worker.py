@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -44,6 +44,7 @@ _SPARE_FILES = 3
 
 def main() -> None:
     """Serve one request and end."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # which the app's thread may have blocked
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a library prints is no answer
     request = json.loads(sys.stdin.readline())
@@ -69,7 +70,8 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    os.read(0, 1)
+    with suppress(OSError):  # it ends in an error if the parent left answers unread
+        os.read(0, 1)
     os._exit(1)
 
 
