@@ -21,6 +21,7 @@ from audiostore import UnsupportedAudio
 from audiostore.audio import processes
 from audiostore.audio.isolation import Bounds, run
 from audiostore.errors import StorageFull, Unavailable
+from tests.audio_processing.family import children, is_there, servers, until
 from tests.audio_processing.signals import ROOT, TAKE
 
 KINDS = ["forked", "started"]
@@ -76,28 +77,6 @@ def told(program: str, work: Work) -> str:
     answer = 'os.write(1, json.dumps({"done": {"found": found}}).encode() + b"\\n")'
     work(f"import json, os\nos.read(0, 65536)\n{program}\n{answer}")
     return str(probe()["found"])
-
-
-def is_there(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text()
-
-
-def children(pid: int | str = "self") -> list[int]:
-    found: list[int] = []
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        found += map(int, (thread / "children").read_text().split())
-    return found
-
-
-def servers() -> list[int]:
-    return [pid for pid in children() if b"audiostore.audio.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-
-
-def until(happens: Any, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
 
 
 # --- both kinds -------------------------------------------------------------------------------------------------------
